@@ -131,11 +131,17 @@ class Classifier(nn.Sequential):
         super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head_for(channels, classes))
 
 
-def drop_path(x: Tensor, probability: float) -> Tensor:
+def drop_path(x: Tensor, probability: float | Tensor) -> Tensor:
     """Returns x [B, C, H, W] with whole images zeroed with this probability, and the others scaled by 1 / (1 - p)
-    (Larsson et al. 2017, https://arxiv.org/abs/1605.07648)."""
+    (Larsson et al. 2017, https://arxiv.org/abs/1605.07648).
+
+    Args:
+        x: the output of an operation.
+        probability: p. A tensor [] in compiled code, where a number would be a constant of the graph.
+    """
     keep = 1 - probability
-    mask = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(keep)
+    mask = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device)
+    mask = (torch.rand_like(mask) < keep).to(x.dtype) if isinstance(keep, Tensor) else mask.bernoulli_(keep)
     return x * mask / keep
 
 
@@ -154,7 +160,9 @@ class Cell(nn.Module):
             for operation, source in node
         )
 
-    def forward(self, before_last: Tensor, last: Tensor, drop_path_probability: float) -> Tensor:
+    def forward(self, before_last: Tensor, last: Tensor, drop_path_probability: float | Tensor | None) -> Tensor:
+        """Returns the output [B, C, H, W] of the cell; drop path is off in evaluation mode and if the probability is
+        None."""
         states = self.preprocess(before_last, last)
         operations = iter(self.operations)
         for sources in self.sources:
@@ -162,7 +170,7 @@ class Cell(nn.Module):
             for source in sources:
                 operation = next(operations)
                 output = operation(states[source])
-                if self.training and drop_path_probability > 0 and not isinstance(operation, nn.Identity):
+                if self.training and drop_path_probability is not None and not isinstance(operation, nn.Identity):
                     output = drop_path(output, drop_path_probability)
                 outputs.append(output)
             states.append(total(outputs))
@@ -215,9 +223,7 @@ class DartsNetwork(nn.Module):
         drop_path: initial value of `drop_path_probability`.
     """
 
-    drop_path_probability: float
-    """Probability that the output of an operation other than the identity is dropped in training; the paper raises
-    it linearly from 0 to 0.2 over the epochs. May be set at any time."""
+    _drop_path: Tensor
 
     def __init__(
         self,
@@ -238,6 +244,8 @@ class DartsNetwork(nn.Module):
         reduced = reductions(cells)
         channels_in, height, width = sizes.image(input_shape, STEMS[stem] + len(reduced))
         self.genotype = genotype
+        self.register_buffer("_drop_path", torch.zeros(()), persistent=False)
+        self._drops_paths = False
         self.drop_path_probability = sizes.probability("drop_path", drop_path)
         self.stem = ImageNetStem(channels_in, channels) if stem == "imagenet" else Stem(channels_in, channels)
         nodes_out = {"normal": len(genotype.normal_concat), "reduce": len(genotype.reduce_concat)}
@@ -256,13 +264,33 @@ class DartsNetwork(nn.Module):
             )
         self.classifier = Classifier(nodes_out[plans[-1].part] * plans[-1].channels, classes)
 
+    @property
+    def drop_path_probability(self) -> float:
+        """Probability that the output of an operation other than the identity is dropped in training; the paper raises
+        it linearly from 0 to 0.2 over the epochs. May be set at any time."""
+        return self._drop_path_probability
+
+    @drop_path_probability.setter
+    def drop_path_probability(self, probability: float) -> None:
+        self._drop_path_probability = probability
+        # Compiled code reads the buffer, so that a schedule changes a number and not the graph; and once it has had a
+        # probability above 0, it draws masks also at 0, which drop nothing.
+        self._drop_path.fill_(probability)
+        self._drops_paths = self._drops_paths or probability > 0
+
+    def _dropping(self) -> float | Tensor | None:
+        """Returns the probability for the cells, a tensor [] in compiled code; None for no drop path."""
+        if torch.compiler.is_compiling():
+            return self._drop_path if self._drops_paths else None
+        return self.drop_path_probability if self.drop_path_probability > 0 else None
+
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Returns logits [B, classes] of images [B, C, H, W]; in training with an auxiliary head, the pair of them and
         the auxiliary logits."""
-        auxiliary_logits = None
+        auxiliary_logits, dropping = None, self._dropping()
         before_last, last = states if isinstance(states := self.stem(x), tuple) else (states, states)
         for position, cell in enumerate(self.cells):
-            before_last, last = last, cell(before_last, last, self.drop_path_probability)
+            before_last, last = last, cell(before_last, last, dropping)
             if self.training and self.auxiliary_head is not None and position == self.auxiliary_position:
                 auxiliary_logits = self.auxiliary_head(last)
         logits = self.classifier(last)

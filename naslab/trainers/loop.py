@@ -80,6 +80,9 @@ class TrainingLoop:
         if recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         group.agree(self.network)
+        if recipe.compile and recipe.drop_path is not None:
+            # before anything is compiled: drop path begins at 0, and a network may compile nothing for it at 0
+            self.network.drop_path_probability = recipe.drop_path  # type: ignore[assignment]
         self._module = torch.compile(self.network) if recipe.compile else self.network
         self.history: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}

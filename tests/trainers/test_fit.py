@@ -7,8 +7,11 @@ from torch import nn
 
 import naslab as nl
 from naslab.errors import Diverged, SpecError
+from naslab.networks.darts import DartsNetwork
+from naslab.networks.genotype import Genotype
 from naslab.randomness import seeded
 from naslab.trainers import Recipe
+from naslab.trainers.fit import train
 
 
 def weights(network):
@@ -213,6 +216,31 @@ def test_compile_goes_through_torch_compile(digits, network, monkeypatch):
     second = nl.trainers.fit(traced, digits.subset(192), epochs=1, compile=True)
     assert compiled == [traced]
     assert second.test_loss == pytest.approx(first.test_loss, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_schedule_of_drop_path_changes_no_graph(digits, monkeypatch):
+    from torch._dynamo.utils import counters
+
+    compiler = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda module: compiler(module, backend="eager", fullgraph=True))
+    torch._dynamo.reset()
+    counters.clear()
+    cell = (("skip_connect", 0), ("dil_conv_3x3", 1)), (2,)
+    network = DartsNetwork(Genotype(*cell, *cell), (1, 8, 8), 10, channels=2, cells=1)
+    recipe = Recipe(epochs=4, batch_size=32, drop_path=0.4, compile=True)
+    graphs = []
+    for _ in train(network, task=digits.subset(64), recipe=recipe, seed=0, test=False):
+        graphs.append(counters["stats"]["unique_graphs"])
+    assert graphs == [1, 1, 1, 1]
+    assert network.drop_path_probability == pytest.approx(0.3)
+    network.train()
+    x = digits.example(32)[0]
+    compiled = torch.compile(network)
+    assert not torch.equal(compiled(x), compiled(x)), "masks are drawn"
+    network.drop_path_probability = 0.0
+    torch.testing.assert_close(compiled(x), network(x))
+    assert counters["stats"]["unique_graphs"] == 1
 
 
 def test_more_outputs_than_classes_are_learnt(digits):
