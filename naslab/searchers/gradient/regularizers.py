@@ -31,6 +31,7 @@ from naslab.lazy import attach, keep_old_hooks
 from naslab.networks.mixture import operations_of
 from naslab.networks.operation_costs import COSTS
 from naslab.networks.skip_dropout import SkipMasks
+from naslab.searchers.gradient.bilevel import gradients
 from naslab.searchers.gradient.schedule import Schedule, at_least_zero, positive, share
 from naslab.tasks.task import Task
 
@@ -206,7 +207,7 @@ class Perturbation(Regularizer):
         now = {part: _as_before(w, weights[part], allowed.get(part)) for part, w in now.items()}
         for _ in range(self.steps if self.kind == "adversarial" else 0):
             climbing = {part: w.detach().requires_grad_() for part, w in now.items()}
-            found = torch.autograd.grad(loss(climbing), list(climbing.values()))
+            found = gradients(loss(climbing), list(climbing.values()))  # a network of one cell has one part of two
             for (part, w), gradient in zip(climbing.items(), found, strict=True):
                 # all steps together are twice the radius long, so that they can cross the box from any start
                 moved = w.detach() + 2 * radius / self.steps * gradient.sign()
