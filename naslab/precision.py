@@ -7,6 +7,8 @@ from typing import Any
 SHORT_NAMES = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 """Name of the dtype -> short name, as in Hugging Face Accelerate's `mixed_precision`. Recipes in run folders hold the
 short names."""
+FULL_PRECISION = "full_precision"
+"""Attribute of a network that is True while it computes in float32 for once."""
 _FULL_NAMES = {short: full for full, short in SHORT_NAMES.items()}
 
 

@@ -266,7 +266,6 @@ def mixing(search: Any) -> Any:
 def still_copy(searcher: Any) -> nn.Module:
     """Returns a copy of the supernet in training mode, with dropout and other random layers turned off."""
     network = copy.deepcopy(searcher.network)
-    network._compiled_call_impl = None  # a single pass is not worth compiling for
     network.train()
     for layer in random_layers(network):
         layer.training = False

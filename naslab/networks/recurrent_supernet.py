@@ -52,6 +52,9 @@ class RecurrentSupernet(RecurrentCellModel):
     """
 
     takes_mixtures = True
+    compilable = False
+    """The gradient of a chunk of text is explicit (`operations/recurrent.py`), which a compiler cannot follow, and its
+    length varies from step to step."""
 
     def __init__(
         self, operations: Sequence[str], nodes: int, vocabulary: int, *, hidden: int, dropouts: Dropouts

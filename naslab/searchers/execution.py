@@ -17,7 +17,8 @@ from torch import nn
 
 from naslab.errors import SpecError, among, unknown
 from naslab.numerics import Numerics
-from naslab.precision import full_name
+from naslab.precision import FULL_PRECISION, full_name
+from naslab.searchers.passes import PASSES, Passes
 from naslab.threads import Probe, number_of_threads, probe
 from naslab.trees import floated
 
@@ -28,9 +29,6 @@ PRECISIONS: dict[str, torch.dtype | None] = {"float32": None, "tf32": None, "bfl
 float16 is not among them: its gradients need scaling, and every GPU whose float16 is fast but for a few old ones has
 bfloat16, which needs none.
 """
-
-FULL_PRECISION = "full_precision"
-"""Attribute of a network that is True while it computes in float32 for once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +46,9 @@ class Execution:
     every other respect as in runs of versions that did not have this argument."""
     checkpointing: bool = False
     """Whether the backward pass recomputes each cell: less memory, about a third more time."""
-    compile: bool = False
-    """On a GPU: `torch.compile`, with CUDA graphs, which spare the launching of thousands of small operations."""
+    compile: bool | str = False
+    """On a GPU, how the passes of the update steps become CUDA graphs, which spare the launching of thousands of small
+    operations: True, by `torch.compile`, or "cuda_graphs", as they are (`naslab.searchers.passes`)."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.threads, str) or self.threads != "probe":
@@ -57,17 +56,20 @@ class Execution:
                 raise SpecError(f"threads must be a whole number or 'probe', not {self.threads!r}")
             object.__setattr__(self, "threads", number_of_threads(self.threads))
         object.__setattr__(self, "precision", full_name(self.precision))
-        for name in ("checkpointing", "compile"):
-            if not isinstance(getattr(self, name), bool):
-                raise SpecError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        if not isinstance(self.checkpointing, bool):
+            raise SpecError(f"checkpointing must be True or False, not {self.checkpointing!r}")
+        if not isinstance(self.compile, bool) and self.compile != "cuda_graphs":
+            raise SpecError(f'compile must be True, False or "cuda_graphs", not {self.compile!r}')
         if not among(self.precision, PRECISIONS):
             raise SpecError(unknown("precision", self.precision, PRECISIONS))
         _ = self.numerics  # which refuses what is no value of `deterministic`
         if self.compile and self.device.type == "cpu":
             raise SpecError(
-                "compile=True is for GPUs: on a CPU the compiled supernet was measured to be slower (0.74x), after "
-                "minutes of compiling; leave it out"
+                f"compile={self.compile!r} is for GPUs: on a CPU the compiled supernet was measured to be slower "
+                "(0.74x), after minutes of compiling; leave it out"
             )
+        if self.compile == "cuda_graphs" and self.device.type != "cuda":
+            raise SpecError(f'compile="cuda_graphs" needs CUDA, and the device is {self.device}; leave it out')
 
     def prepare(self, network: nn.Module) -> nn.Module:
         """Returns the supernet on its device, set up as these arguments say; the module itself is changed."""
@@ -79,8 +81,6 @@ class Execution:
                 raise SpecError(f"checkpointing=True: a {type(network).__name__} cannot compute its cells again")
             network.checkpointing = True  # type: ignore[assignment]
         self.round(network)
-        if self.compile:
-            network.compile(mode="reduce-overhead")
         return network
 
     def round(self, network: nn.Module) -> None:
@@ -110,6 +110,16 @@ class Execution:
                 yield
         finally:
             setattr(network, FULL_PRECISION, False)
+
+    def passes(self, network: nn.Module) -> Passes:
+        """Returns what computes the passes of the update steps with a prepared supernet.
+
+        Raises:
+            SpecError: the supernet says by an attribute `compilable` that it cannot be compiled.
+        """
+        if self.compile and not getattr(network, "compilable", True):
+            raise SpecError(f"compile={self.compile!r}: a {type(network).__name__} cannot be compiled; leave it out")
+        return PASSES[self.compile](network)
 
     def threads_for(self, step: Callable[[], object]) -> tuple[int, Probe | None]:
         """Returns the number of threads, and the measurements of the probe if `threads` is "probe".

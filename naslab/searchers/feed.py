@@ -33,6 +33,15 @@ class Taken(NamedTuple):
     """Argument of the network, carry included."""
 
 
+class Seen(NamedTuple):
+    """Outputs and loss of a forward pass, kept for the event of the step."""
+
+    outputs: Any
+    """Outputs of the network, detached from the autograd graph."""
+    loss: float
+    """Loss of the task, without its regularisation."""
+
+
 class Feed:
     """The mini-batches of one stream, and its carry.
 

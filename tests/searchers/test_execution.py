@@ -161,21 +161,6 @@ def test_the_memory_of_a_step_is_measured_without_a_trace(digits):
     assert search.advance() == darts(digits).advance()
 
 
-@pytest.mark.slow
-def test_a_compiler_can_follow_the_supernet(digits):
-    """Captured as `torch.compile` does on a GPU; a compiler for C++ is not needed for that."""
-    network = SPACE.supernet(digits)
-    network.optimizations = Optimizations(pooling_by_convolution=False)  # which is not done on a GPU
-    weights = {"cell": torch.full((6, 5), 0.2, requires_grad=True)}
-    x, y = digits.batch(torch.arange(8))
-    plain = digits.loss(network(x, weights), y)
-    expected = torch.autograd.grad(plain, list(network.parameters()))
-    followed = digits.loss(torch.compile(network, backend="aot_eager")(x, weights), y)
-    torch.testing.assert_close(followed, plain)
-    for ours, theirs in zip(torch.autograd.grad(followed, list(network.parameters())), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("given", [{}, {"precision": "bfloat16"}, {"compile": True}, {"checkpointing": True}])
 def test_on_a_gpu_it_is_the_same_search_but_for_rounding(digits, given):

@@ -67,7 +67,9 @@ class GradientSearcherBase(Adjustable):
             None: as torch is set in this process. A CPU always computes the same bits.
         checkpointing: whether to use gradient checkpointing: the backward pass recomputes each cell, which takes less
             memory and about a third more time.
-        compile: whether to run the supernet through `torch.compile` with CUDA graphs; GPUs only.
+        compile: on a GPU, whether the passes of the supernet become CUDA graphs, which are launched at once: True, by
+            `torch.compile`, which takes minutes and fuses operations; or "cuda_graphs", as they are, which takes
+            seconds. Needs a search that computes every operation (no sampled ones) and no double backward pass.
         **hyperparameters: see the dataclass `Hyperparameters` of the class.
     """
 
@@ -94,7 +96,7 @@ class GradientSearcherBase(Adjustable):
         precision: str = "float32",
         deterministic: bool | str | None = True,
         checkpointing: bool = False,
-        compile: bool = False,
+        compile: bool | str = False,
         **hyperparameters: Any,
     ) -> None:
         if not isinstance(space, Space):
@@ -124,6 +126,8 @@ class GradientSearcherBase(Adjustable):
         self.numerics = self.execution.numerics
         hyper = self.hyperparameters
         self.parts = self.compose(hyper)
+        if self.execution.compile and (reason := self.parts.not_compilable(self.execution.compile)):
+            raise SpecError(f"{self.name} with compile={self.execution.compile!r}: {reason}")
         streams = parts_of(task, seed, hyper.train_portion, hyper.batch_size)
         # single level: one stream of all training data, read by weights and architecture alike
         if isinstance(self.parts.level, SingleLevel):
@@ -155,6 +159,7 @@ class GradientSearcherBase(Adjustable):
         # Layers take their initial weights from torch's global generator, so it is seeded for them alone.
         with seeded(seed, "weights", device="cpu"):
             self.network = self.execution.prepare(self._supernet())
+        self._passes = self.execution.passes(self.network)
         self._takes_mixtures = takes_mixtures(self.network)
         self._layer_noise = LayerNoise(self.network, seed, self.device)
         for regularizer in self.parts.regularizers:
@@ -348,7 +353,7 @@ class GradientSearcherBase(Adjustable):
             precision=spec.get("precision", "float32"),
             deterministic=spec.get("deterministic"),
             checkpointing=spec.get("checkpointing", False),
-            compile=spec.get("compiled", False) and device != "cpu",
+            compile=spec.get("compiled", False) if device != "cpu" else False,
         )
 
     def state_dict(self) -> State:

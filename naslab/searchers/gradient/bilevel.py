@@ -165,8 +165,19 @@ def unrolled_gradients(
     alphas: Sequence[Tensor],
     step: InnerStep,
     product: Product,
+    reuses_memory: bool = False,
 ) -> Unrolled:
-    """Returns the second-order gradient of the architecture (Liu et al. 2019, Eq. 7). The weights are not changed."""
+    """Returns the second-order gradient of the architecture (Liu et al. 2019, Eq. 7). The weights are not changed.
+
+    Args:
+        train_loss: L_train at the current weights.
+        valid_loss: L_val at the current weights.
+        weights: w.
+        alphas: tensors of the architecture.
+        step: the inner step.
+        product: computes the mixed second derivative times v.
+        reuses_memory: whether a pass overwrites the gradients of the weights of the pass before it.
+    """
     # w' = w - xi grad_w L_train(w, alpha), the inner step of Eq. 6
     downhill, share = step.clipped(gradients(train_loss(), weights))
     moved = [w.detach() for w in step.move(weights, downhill)]
@@ -174,6 +185,8 @@ def unrolled_gradients(
     with weights_at(weights, moved):
         both = gradients(valid_loss(), [*alphas, *weights])
     direct, (v, _) = both[: len(alphas)], step.clipped(both[len(alphas) :])
+    if reuses_memory:
+        v = [x.clone() for x in v]
     # The mixed product is taken back at w, not at w'. `share` is d(clipped gradient) / d(gradient) of the inner step.
     mixed = product(train_loss, weights, alphas, v)
     return Unrolled([d - step.xi * share * m for d, m in zip(direct, mixed, strict=True)], moved)

@@ -134,9 +134,16 @@ class Deriving(SupernetSearcher):
             found = {part: self._masks.ranked(part, m.float().cpu().numpy()) for part, m in strengths.items()}
             return self.space.discretize(found)  # type: ignore[attr-defined]
 
-    def _mixed(self, weights: Mapping[str, Drawn]) -> dict[str, Tensor | Mixture]:
-        """Returns part -> the weights of its operations, in the form that the supernet takes."""
-        return {part: one.mixture() if self._takes_mixtures else one.weights for part, one in weights.items()}
+    def _mixed(self, weights: Mapping[str, Drawn], *, every: bool = False) -> dict[str, Tensor | Mixture]:
+        """Returns part -> the weights of its operations, in the form that the supernet takes.
+
+        Args:
+            weights: part -> its weights.
+            every: as of `Drawn.mixture`.
+        """
+        return {
+            part: one.mixture(every=every) if self._takes_mixtures else one.weights for part, one in weights.items()
+        }
 
     def _one_hot(self, child: Architecture) -> dict[str, Tensor | Mixture]:
         """Returns part -> the one-hot weights of a child's operations, in the form that the supernet takes."""

@@ -43,6 +43,8 @@ class Problem:
     """The SGD step that the weights would make now; second order differentiates through it."""
     in_float32: Callable[[], AbstractContextManager[None]] = nullcontext
     """Returns a block in which the losses are computed in float32, whatever the precision of the search."""
+    reuses_memory: bool = False
+    """Whether a pass overwrites the gradients of the weights of the pass before it, as a CUDA graph does."""
 
 
 class SearchObjective(ABC):
@@ -118,6 +120,7 @@ class FirstOrSecondOrder(SearchObjective):
             alphas=problem.alphas,
             step=problem.step,
             product=product,
+            reuses_memory=problem.reuses_memory,
         )
 
 

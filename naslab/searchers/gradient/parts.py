@@ -11,8 +11,8 @@ from naslab.errors import SpecError, whole
 from naslab.fields import settle
 from naslab.registry import called, named
 from naslab.searchers.gradient.mixing import MIXINGS, JointSoftmax, Mixing, Softmax
-from naslab.searchers.gradient.objective import LEVELS, Bilevel, SearchObjective, SingleLevel
-from naslab.searchers.gradient.regularizers import REGULARIZERS, Entropy, Perturbation, Regularizer
+from naslab.searchers.gradient.objective import LEVELS, Bilevel, MixedLevel, SearchObjective, SingleLevel
+from naslab.searchers.gradient.regularizers import REGULARIZERS, Entropy, Perturbation, Regularizer, SkipDropout
 from naslab.searchers.gradient.sampling import SAMPLINGS, FullMixture, Sampling
 from naslab.searchers.gradient.schedule import Schedule, share
 
@@ -117,6 +117,29 @@ class Parts:
             return (
                 "Perturbation changes the update of the weights alone, and SingleLevel updates weights and "
                 "architecture together; take Bilevel"
+            )
+        return None
+
+    def not_compilable(self, compile: bool | str) -> str | None:
+        """Returns why the passes of this method cannot become graphs, and what to do instead; None if they can.
+
+        Args:
+            compile: True or "cuda_graphs".
+        """
+        level, sampled = self.level, type(self.sampling).__name__
+        if self.sampling.hard:
+            return f"{sampled} computes only what it draws, so that each sample is another graph; leave compile out"
+        if level.order == 2 and level.hessian_product == "exact":
+            return (
+                "the backward pass of a graph cannot be differentiated, as the exact Hessian product needs; take "
+                'hessian_product="finite_difference", or leave compile out'
+            )
+        if any(isinstance(regularizer, SkipDropout) for regularizer in self.regularizers):
+            return "SkipDropout draws its masks while a cell is computed, which a graph cannot; leave compile out"
+        if compile == "cuda_graphs" and isinstance(level, MixedLevel):
+            return (
+                "MixedLevel computes two losses before one backward pass, and the second would overwrite what the "
+                "first has kept for it; take compile=True, or leave compile out"
             )
         return None
 

@@ -53,8 +53,14 @@ class Drawn:
     log_probability: Tensor | None = None
     """Log-probability of the sample, a scalar, if the gradient estimator needs it (`Reinforce`)."""
 
-    def mixture(self) -> Mixture:
-        """Returns the same weights as a `Mixture`, for supernets that take one."""
+    def mixture(self, *, every: bool = False) -> Mixture:
+        """Returns the same weights as a `Mixture`, for supernets that take one.
+
+        Args:
+            every: where `used` is None, compute operations with a weight of 0, too, so that all samples compute alike.
+        """
+        if every and self.used is None:
+            return Mixture.of_all(self.weights)
         # `tolist` copies from the device once here, so that the supernet need not ask a tensor which operations to run
         return as_mixture(self.weights) if self.used is None else Mixture(self.weights, self.used.tolist())
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +25,14 @@ from torch import Tensor
 
 from naslab.analysis.collapse import EIGENVALUE
 from naslab.analysis.hessian import dominant_eigenvalue
+from naslab.errors import SpecError
 from naslab.events import Event, Phase, SupernetStep
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
 from naslab.networks.frozen import frozen
 from naslab.networks.mixture import as_mixture
 from naslab.networks.skip_dropout import SkipMasks
 from naslab.randomness import torch_generator
-from naslab.searchers.feed import Taken
+from naslab.searchers.feed import Seen, Taken
 from naslab.searchers.gradient.base import GradientSearcherBase
 from naslab.searchers.gradient.bilevel import gradients, weights_at
 from naslab.searchers.gradient.objective import FirstOrSecondOrder, Problem, SearchObjective, SingleLevel
@@ -44,15 +45,6 @@ from naslab.trees import detached
 
 STEP_MEMORY = "step_memory"
 """Name of the measurement, for `measure`."""
-
-
-class Seen(NamedTuple):
-    """Outputs and loss of a forward pass, kept for the event of the step."""
-
-    outputs: Any
-    """Outputs of the network, detached from the autograd graph."""
-    loss: float
-    """Loss of the task, without its regularisation."""
 
 
 class GradientSearcher(GradientSearcherBase):
@@ -75,6 +67,7 @@ class GradientSearcher(GradientSearcherBase):
             for part, alpha in self.alphas.items():
                 must_be_finite(f"alphas ({part})", alpha)
             self.network.train()
+            self._passes.begin()
             # Both mini-batches are taken before anything moves: the inner step of second order needs the same training
             # mini-batch as the step of the weights that it anticipates (DARTS, Alg. 1).
             train = self._feeds["weights"].take(self._step)
@@ -173,6 +166,7 @@ class GradientSearcher(GradientSearcherBase):
                 alphas=self._architecture_parameters(),
                 step=self._optimizers.inner_step(self._w_rate(train.batch, values), clipped=self._level.inner_clip),
                 in_float32=lambda: self.execution.in_float32(self.network),
+                reuses_memory=self._passes.graphs,
             )
             found = self._level.gradients(problem, values)
             seen = self._seen(outputs["valid"], valid.batch)  # the last validation outputs: in second order, at w'
@@ -202,6 +196,11 @@ class GradientSearcher(GradientSearcherBase):
             found = torch.autograd.grad(loss, learnt, allow_unused=True)
         elif extra is None:
             found = torch.autograd.grad(loss, [*learnt, *self._weights], allow_unused=True)
+        elif self._passes.graphs:
+            raise SpecError(
+                f"{self.name} with compile={self.execution.compile!r}: the task regularises the weights alone, which "
+                "takes two backward passes after one forward pass, and a graph has one; leave compile out"
+            )
         else:
             found = torch.autograd.grad(loss, learnt, allow_unused=True, retain_graph=True)
             found += torch.autograd.grad(loss + extra, self._weights, allow_unused=True)
@@ -269,11 +268,12 @@ class GradientSearcher(GradientSearcherBase):
 
     def _forward(self, inputs: Any, drawn: Mapping[str, Drawn], half: str, values: Mapping[str, float]) -> Any:
         """Returns the outputs of the supernet; dropout is the same whenever it is called for this step and half."""
-        weights = self._mixed(drawn)
+        weights, compute = self._mixed(drawn, every=self._passes.graphs), self._passes
         if (masks := self._skip_masks(half, values)) is not None:
             weights = {part: replace(as_mixture(given), masks=masks) for part, given in weights.items()}
+            compute = self.network  # masks are drawn between the operations, which no graph can do
         with self._layer_noise.seeded_by(half, self._step):
-            return self.network(inputs, weights)
+            return compute(inputs, weights)
 
     def _skip_masks(self, half: str, values: Mapping[str, float]) -> SkipMasks | None:
         """Returns the dropout masks of skip connections, or None if nothing is dropped.
