@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
+from contextlib import suppress
 
 import torch
 
@@ -126,8 +128,29 @@ def synchronise(device: torch.device | str) -> None:
 
 
 def kept_device(name: str) -> str:
-    """Returns the device for a run that recorded `name`: the CPU, if it was a GPU and there is none here."""
-    return "cpu" if name.startswith("cuda") and not torch.cuda.is_available() else name
+    """Returns the device for a run that recorded `name`: the same; or the first GPU, if there is none of that number;
+    or the CPU, if there is no device of that kind here.
+    """
+    for wished in (name, "cuda:0"):
+        if named_device(wished).type == named_device(name).type:
+            with suppress(SpecError):
+                return str(usable_device(wished))
+    return "cpu"
+
+
+def moved(recorded: str, now: torch.device | str) -> str:
+    """Returns a sentence for a computation that was begun on a device and goes on on another; "" if it is the same."""
+    was, here = named_device(recorded), torch.device(now)
+    same = was.type == here.type and (was.index or 0) == (here.index or 0)
+    return "" if same else f"it was begun on {was} and goes on on {here}"
+
+
+def device_here(name: str | None) -> torch.device:
+    """Returns the device of that name, or with a warning what `kept_device` puts in its place; the default for None."""
+    device = usable_device(None if name is None else kept_device(name))
+    if name is not None and moved(name, device):
+        warnings.warn(f"device={name!r} is not to be had here, and {device} computes in its place", stacklevel=3)
+    return device
 
 
 def available(device: torch.device | str = "cpu") -> int | None:

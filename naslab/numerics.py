@@ -40,6 +40,15 @@ WORKSPACES = (":4096:8", ":16:8")
 _BACKENDS: Any = torch.backends
 _OPERATIONS = (_BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn, _BACKENDS.cuda.matmul)
 """What torch can compute in TF32: objects with the attribute `fp32_precision`."""
+_FLAGS: dict[str, Callable[[], Any]] = {
+    "tf32_convolutions": lambda: _BACKENDS.cudnn.conv.fp32_precision == "tf32",
+    "tf32_products": lambda: _BACKENDS.cuda.matmul.fp32_precision == "tf32",
+    "cudnn_deterministic": lambda: _BACKENDS.cudnn.deterministic,
+    "cudnn_benchmark": lambda: _BACKENDS.cudnn.benchmark,
+    "deterministic_algorithms": torch.are_deterministic_algorithms_enabled,
+}
+FLAGS = tuple(_FLAGS)
+"""Names of the settings that decide what a GPU computes."""
 
 
 def checked_deterministic(value: Any) -> bool | str | None:
@@ -82,6 +91,11 @@ class Numerics:
         On a GPU single operations have no deterministic algorithm, whatever is set.
         """
         return self.device.type == "cpu"
+
+    def flags(self) -> dict[str, bool]:
+        """Returns the settings of torch as they are inside `in_force`, by name."""
+        with self.in_force():
+            return {name: bool(read()) for name, read in _FLAGS.items()}
 
     @contextmanager
     def in_force(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ from torch import nn
 
 from naslab import files, snapshot, spaces, tasks
 from naslab.architecture import Architecture
-from naslab.device import device_name
+from naslab.device import device_here, device_name
 from naslab.errors import NaslabError, RunError, RunPaused, SnapshotDamaged, SpecError, whole
 from naslab.estimators.estimator import CheckpointRef, Score, UnknownFidelity, WrongSetup, scratch
 from naslab.quantities import Objective
@@ -142,7 +142,7 @@ class Training:
                     self._data,
                     recipe=recipe,
                     seed=self._seed,
-                    device=self._device,
+                    device=device_here(self._device),
                     threads=self._threads,
                     checkpoint=keep,
                     test=False,

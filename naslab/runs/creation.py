@@ -96,7 +96,7 @@ def create(
         "every": every,
         "metrics": {name: quantity.to_json() for name, quantity in metrics.items()},
         "shown": shown.to_json(),
-        "environment": environment.fingerprint(spec.get("threads")),
+        "environment": environment.of_spec(spec),
         "parent": None if parent is None else dict(parent),
     }
     making = FileLock(aside / MAKING, timeout=0, thread_local=False)

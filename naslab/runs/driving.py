@@ -64,6 +64,8 @@ class Driving:
     _left: str | None
     """Why this object does not drive its run any more; None while it does."""
     _process: int
+    _elsewhere: str
+    """Why steps of the run may come out differently here: it was begun on another device; "" otherwise."""
     _name: str | None
 
     @property
@@ -137,6 +139,10 @@ class Driving:
     def _warn(self, note: str) -> None:
         """Warn the user, and log the warning as a `Recovered` event."""
         warnings.warn(f"{self.run or 'search'}: {note}", stacklevel=4)
+        self._note(note)
+
+    def _note(self, note: str) -> None:
+        """Log a note as a `Recovered` event."""
         self._say(Recovered(step=self.step, message=note))
 
     def _leave(self, why: str) -> None:

@@ -73,13 +73,14 @@ class Folder:
     Args:
         path: the folder.
         begin: the call that makes such a run, for the error if there is none.
+        device: where it computes from now on, if not where it began.
 
     Raises:
         RunError: there is no run, another process drives it, or it cannot be read or written.
         EventsDamaged: its events are damaged; the error names the newest intact snapshot.
     """
 
-    def __init__(self, path: Path, begin: str = "Search(searcher, run=...)") -> None:
+    def __init__(self, path: Path, begin: str = "Search(searcher, run=...)", *, device: str | None = None) -> None:
         self.path = path
         about = read_about(path, begin)
         self.spec: dict[str, Any] = about["spec"]
@@ -91,9 +92,7 @@ class Folder:
         self.parent: Mapping[str, Any] | None = about["parent"]
         self.notes = [
             f"the environment has changed, and with it perhaps the last bits: {difference}"
-            for difference in environment.differences(
-                about["environment"], environment.fingerprint(self.spec.get("threads"))
-            )
+            for difference in environment.differences(about["environment"], environment.of_spec(self.spec, device))
         ]
         """Warnings to report when the run is opened."""
         self.candidates = path / CANDIDATES

@@ -41,7 +41,7 @@ def fork(
             search._settle()
             search._write()
         end = search._pending[-1].step if search._pending else search.step
-        step = search._check_step(end if step is None else step, end)
+        step, difference = search._check_step(end if step is None else step, end), ""
         wishes = _checked(search, change or {}, step)
         twin = search._rebuild()
         start = twin.state_dict()
@@ -51,7 +51,8 @@ def fork(
         if step == end and (search._pending or not search._lost):
             twin.load_state_dict(search.searcher.state_dict())
         else:
-            search._restore_to(twin, step, follow)
+            restored = search._restore_to(twin, step, follow)
+            step, difference = restored.step, restored.difference
         states = {0: start, step: twin.state_dict()}
         rows = [row for row in search._rows() if row.step <= step]
         parent = {"path": None if search.run is None else str(search.run), "step": step, "run": search._store.run}
@@ -77,11 +78,13 @@ def fork(
             store = entered(path, above)
     made = object.__new__(type(search))  # __init__ would make a new run
     try:
-        made._begin(twin, store, search._every, search.ranking, name)
+        made._begin(twin, store, search._every, search.ranking, name, elsewhere=search._elsewhere)
         made._ring.share(search._ring, step)
         twin.take_trainings(search.searcher)
         with snapshot.disk("copying what is kept beside the events"):
             store.blobs.take(search._store.blobs)
+        if difference:
+            made._warn(difference)
         for wish, value in wishes.items():
             _change(made, wish, value)
     except BaseException:

@@ -1,19 +1,41 @@
-"""Check, when a run is begun, that its space, searcher, task and estimator can be rebuilt when it is opened again."""
+"""Opening a run again: whether its space, searcher, task and estimator can be rebuilt, and on which device."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
+
 from naslab import estimators, searchers, spaces
+from naslab.device import moved
 from naslab.errors import SpecError
 from naslab.estimators.function import Function
 from naslab.estimators.wrapped import Wrapped
 from naslab.registry import own
 from naslab.searchers import BlackBoxSearch
 from naslab.tasks import Task
+
+
+def on_device(spec: dict[str, Any], device: str | None) -> dict[str, Any]:
+    """Returns the spec of a search that goes on on a device; as it is if the device is None."""
+    if device is None:
+        return spec
+    if "device" not in spec:
+        raise SpecError("device=... is for searchers that train a supernet; this one computes where its estimator does")
+    return {**spec, "device": device}
+
+
+def elsewhere(spec: Mapping[str, Any], stepper: Any) -> str:
+    """Returns a sentence for a search that goes on on another device than its spec has; "" if it is the same."""
+    if not isinstance(recorded := spec.get("device"), str):
+        return ""
+    found = moved(recorded, stepper.device)
+    if found and spec.get("precision") == "tf32" and torch.device(stepper.device).type != "cuda":
+        found += ", where products are in float32 and not in TF32"
+    return found
 
 
 def check_reopens(stepper: Any) -> None:

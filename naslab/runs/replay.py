@@ -3,7 +3,8 @@
     state <- newest of the snapshots (`naslab.runs.store`) and the copies in memory (`naslab.runs.ring`)
     for each logged step after it:
         apply the logged changes and acts of that step
-        repeat the step; it must equal the logged event bit for bit, else `Differs`
+        repeat the step; it must equal the logged event bit for bit, else `Differs`; where the device does not compute
+        the same bits twice, it must equal it but for rounding, else that stored state is the one that is restored
 
 That works because a searcher is a function of its seed, its state and these changes: its random numbers are drawn from
 (seed, purpose, step), never from a generator that would have to be wound on (`naslab.randomness`). A step that is
@@ -25,12 +26,13 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from naslab.errors import Cancelled, RunError, SnapshotDamaged
+from naslab.errors import Cancelled, Diverged, RunError, SnapshotDamaged
 from naslab.events import Acted, Changed, Evaluated, Event
 from naslab.progress import SOON
 from naslab.runs.branches import ASIDE, ASIDE_KINDS, Record, Row
 from naslab.runs.event_log import EventLog
 from naslab.runs.ring import Ring
+from naslab.runs.rounding import TOLERANCE, deviation
 from naslab.runs.store import Store
 from naslab.searchers import Stepper
 from naslab.snapshot import State
@@ -162,6 +164,19 @@ def cost(step: int, *, end: int, store: Store, ring: Ring, pace: Pace) -> Cost:
     return Cost(step, start, seconds, end)
 
 
+class Restored(NamedTuple):
+    """The state that a searcher was put into."""
+
+    step: int
+    """The step whose state it is: the one that was asked for, or `start`, if the steps between are not repeatable."""
+    start: int
+    """The step of the stored state that was used."""
+    damaged: list[str]
+    """Notes about damaged snapshots."""
+    difference: str
+    """Note about repeated steps that differ from the logged ones; "" if they are equal."""
+
+
 def restore_to(
     searcher: Stepper,
     step: int,
@@ -173,8 +188,9 @@ def restore_to(
     run: Path | None,
     pace: Pace,
     follow: Follow,
-) -> tuple[int, list[str]]:
-    """Put a searcher into the state after a step.
+    inexact: str,
+) -> Restored:
+    """Put a searcher into the state after a step, or after an earlier one if `inexact` and it cannot be repeated.
 
     Args:
         searcher: the searcher to change. After an error its state is that of some step in between.
@@ -186,16 +202,71 @@ def restore_to(
         run: the run folder, for messages.
         pace: records the duration of each step.
         follow: reports progress, and cancels.
-
-    Returns:
-        The step of the stored state that was used, and notes about damaged snapshots.
+        inexact: why a repeated step may differ in its last bits; "" if it may not.
 
     Raises:
-        Differs: a repeated step does not equal the logged one.
+        Differs: a repeated step does not equal the logged one, although it should bit for bit.
         Cancelled: `follow` was cancelled.
     """
     start, notes = _start(searcher, step, store, ring, begin)
-    logged_events = events.between(start, step)
+    again = _Again(searcher, start, run, inexact)
+    try:
+        _repeat(again, step, events=events, ring=ring, pace=pace, follow=follow)
+    except (Differs, Diverged) as error:
+        if not inexact:
+            raise
+        what = error.what if isinstance(error, Differs) else f"repeated steps diverged ({error})"
+        start, more = _start(searcher, start, store, ring, begin)
+        return Restored(
+            start, start, notes + more, f"{inexact}: {what}; the search goes on from the state of step {start}"
+        )
+    return Restored(step, start, notes, again.difference)
+
+
+class _Again:
+    """Steps that are repeated one after another, and how far they are from the logged ones."""
+
+    def __init__(self, searcher: Stepper, start: int, run: Path | None, inexact: str) -> None:
+        self.searcher, self.inexact, self.start = searcher, inexact, start
+        self._run = run
+        self._farthest, self._at = 0.0, 0
+
+    @property
+    def difference(self) -> str:
+        """A note about the largest difference; "" if there is none."""
+        if not self._at:
+            return ""
+        return (
+            f"{self.inexact}: the steps after step {self.start} were done again, and their figures differ by up to "
+            f"{self._farthest:.1g} (at step {self._at}); the search goes on from there"
+        )
+
+    def step(self, logged: Event, done: Sequence[Changed | Acted]) -> None:
+        """Repeat a step, with the changes and acts before it. Raises `Differs`."""
+        for event in done:
+            self._do(event)
+        self._compare(logged, self.searcher.repeat(logged))
+
+    def _do(self, event: Changed | Acted) -> None:
+        if isinstance(event, Changed):
+            self.searcher.apply_setting(event.name, event.new)  # without a check: it was checked when it was made
+            return
+        before = self.searcher.act(event.name, event.arguments)
+        self._compare(event, dataclasses.replace(event, before=before))
+
+    def _compare(self, logged: Event, repeated: Event) -> None:
+        if repeated == logged:
+            return
+        far = deviation(logged, repeated) if self.inexact else float("inf")
+        if far > TOLERANCE:
+            raise Differs(logged, repeated, self.start, self._run)
+        if far >= self._farthest:
+            self._farthest, self._at = far, logged.step
+
+
+def _repeat(again: _Again, step: int, *, events: EventLog, ring: Ring, pace: Pace, follow: Follow) -> None:
+    """Repeat the logged steps from the loaded state up to a step."""
+    logged_events = events.between(again.start, step)
     # A change or an act has the number of the step before which it was made.
     done: dict[int, list[Changed | Acted]] = {}
     for event in logged_events:
@@ -207,16 +278,12 @@ def restore_to(
     bar = tqdm(steps, desc="steps done again", disable=quiet, leave=False, delay=SOON)
     for number, logged in enumerate(bar, start=1):
         begun = time.perf_counter()
-        for event in done.get(logged.step, []):
-            _do(searcher, event, start, run)
-        repeated = searcher.repeat(logged)
-        if repeated != logged:
-            raise Differs(logged, repeated, start, run)
+        again.step(logged, done.get(logged.step, []))
         seconds = time.perf_counter() - begun
         pace.record(seconds, again=True)
-        ring.passed(logged.step, seconds, searcher.state_dict)
+        if not again.inexact:  # else it may turn out to be no state of these steps
+            ring.passed(logged.step, seconds, again.searcher.state_dict)
         follow.at(number, len(steps))
-    return start, notes
 
 
 def _start(
@@ -239,16 +306,6 @@ def _start(
         return copy.step, notes
     searcher.load_state_dict(begin().state_dict())
     return 0, notes
-
-
-def _do(searcher: Stepper, event: Changed | Acted, start: int, run: Path | None) -> None:
-    """Repeat a change of a setting or an act."""
-    if isinstance(event, Changed):
-        searcher.apply_setting(event.name, event.new)  # without a check: it was checked when it was made
-        return
-    before = searcher.act(event.name, event.arguments)
-    if (again := dataclasses.replace(event, before=before)) != event:
-        raise Differs(event, again, start, run)
 
 
 def _load(searcher: Stepper, state: State, step: int) -> None:

@@ -12,11 +12,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from naslab.events import Recovered
 from naslab.runs.driving import Driving
 from naslab.runs.event_log import EventLog
-from naslab.runs.replay import Cost, Differs, Follow, cost, restore_to
+from naslab.runs.replay import Cost, Differs, Follow, Restored, cost, restore_to
 from naslab.runs.ring import Copy
+from naslab.runs.rounding import why_not_exact
 from naslab.searchers import Stepper, from_spec
 
 
@@ -47,6 +47,9 @@ class Restoring(Driving):
     ) -> None:
         """Go back to the state after `step`, exactly. Later steps stay in the run as abandoned.
 
+        Where the device does not compute the same bits twice, the state may differ by rounding; and if repeated steps
+        come out differently, it is that of the nearest stored state before `step`. Both are said in a warning.
+
         Args:
             step: a step that is done.
             progress: called with the number of steps repeated so far and their total, in the thread that rewinds.
@@ -59,26 +62,37 @@ class Restoring(Driving):
         with self._mine():
             self._write()
             step = self._check_step(step)
-            self._go(step, Follow(progress, cancel))
+            restored = self._go(step, Follow(progress, cancel))
             self._pending = []
-            # Before the store: if the rest is interrupted, copies of later steps must not be used, for other steps
-            # may follow now.
-            self._ring.cut(step)
-            with self._disk(f"going back to step {step}"):
-                self._store.abandon(step)
-                self._events = [event for event in self._events if event.step <= step]
+            self._leave_after(restored.step)
             self._wishes.clear()
             self._lost = False
+            if note := self._difference(restored, step):
+                self._warn(note)
         self.moved()
 
-    def _go(self, step: int, follow: Follow) -> None:
+    def _leave_after(self, step: int) -> None:
+        """Let the steps after one be abandoned."""
+        # Before the store: if the rest is interrupted, copies of later steps must not be used, for other steps
+        # may follow now.
+        self._ring.cut(step)
+        with self._disk(f"going back to step {step}"):
+            self._store.abandon(step)
+            self._events = [event for event in self._events if event.step <= step]
+
+    def _difference(self, restored: Restored, wished: int) -> str:
+        """Returns the note about repeated steps that differ from the logged ones; "" if they are equal."""
+        left = ", and keeps the steps after it as abandoned" if restored.step < wished else ""
+        return restored.difference and restored.difference + left
+
+    def _go(self, step: int, follow: Follow) -> Restored:
         """Restore the state after a step, or keep the current one on an error. `_lost` stays set until `rewind` has
         made the events agree with the new state.
         """
         here = None if self._lost else Copy.of(self.step, self.searcher.state_dict())
         self._lost = True
         try:
-            self._restore_to(self.searcher, step, follow)
+            return self._restore_to(self.searcher, step, follow)
         except BaseException:
             if here is not None:
                 self.searcher.load_state_dict(here.state)
@@ -86,9 +100,11 @@ class Restoring(Driving):
             raise
 
     def _restore(self) -> None:
-        """After an interrupted advance, restore the state after the last finished step."""
+        """After an interrupted advance, restore the state after the last finished step; or after an earlier one, if the
+        steps from there to the last one are not repeatable on this device.
+        """
         if self._lost:
-            _, notes = self._restore_to(self.searcher, self.step)
+            _, notes = self._restored()
             self._lost = False
             for note in notes:
                 self._warn(note)
@@ -102,7 +118,7 @@ class Restoring(Driving):
         """
         self._lost = True
         try:
-            start, found = self._restore_to(self.searcher, self.step)
+            start, found = self._restored()
         except Differs as error:
             if strict:
                 error.args = ("; ".join([str(error), *notes]),)  # they may give the reason
@@ -113,9 +129,16 @@ class Restoring(Driving):
         for note in [*notes, *found]:
             self._warn(note)
         if done := self.step - start:
-            self._say(Recovered(step=self.step, message=f"broken off at step {self.step}; {done} steps done again"))
+            self._note(f"broken off at step {self.step}; {done} steps done again")
 
-    def _restore_to(self, searcher: Stepper, step: int, follow: Follow | None = None) -> tuple[int, list[str]]:
+    def _restored(self) -> tuple[int, list[str]]:
+        """Restore the last step, or an earlier one; returns the step of the stored state, and notes."""
+        restored = self._restore_to(self.searcher, wished := self.step)
+        if restored.step < wished:
+            self._leave_after(restored.step)
+        return restored.start, [note for note in (*restored.damaged, self._difference(restored, wished)) if note]
+
+    def _restore_to(self, searcher: Stepper, step: int, follow: Follow | None = None) -> Restored:
         """See `naslab.runs.replay.restore_to`."""
         return restore_to(
             searcher,
@@ -127,6 +150,7 @@ class Restoring(Driving):
             run=self.run,
             pace=self._pace,
             follow=follow or Follow(),
+            inexact=self._elsewhere or why_not_exact(searcher),
         )
 
     def _rebuild(self) -> Stepper:

@@ -20,9 +20,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import torch
+
 from naslab.blobs import is_digest
+from naslab.device import usable_device
 from naslab.errors import RunError, SpecError, whole
-from naslab.events import Evaluated, Event, Measured, Recovered, Saved
+from naslab.events import Evaluated, Event, Measured, Saved
 from naslab.runs import forking, lineage, owners
 from naslab.runs.before import Before
 from naslab.runs.branches import Record, Row
@@ -36,7 +39,7 @@ from naslab.runs.folder import Folder
 from naslab.runs.kept_states import kept_state
 from naslab.runs.live_ranking import LiveRanking
 from naslab.runs.places import located
-from naslab.runs.reopening import check_reopens
+from naslab.runs.reopening import check_reopens, elsewhere, on_device
 from naslab.runs.replay import Follow, Pace
 from naslab.runs.ring import Ring
 from naslab.runs.shown import Shown
@@ -132,6 +135,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
         estimator: Any = None,
         workers: int | None = None,
         executor: Executor | None = None,
+        device: str | torch.device | None = None,
         strict: bool = True,
     ) -> Self:
         """Go on with a run where it stopped, bit for bit, even after a kill.
@@ -142,20 +146,24 @@ class Search(Described, Before, Steering, Iterator[Event]):
             estimator: scores the candidates; needed if JSON cannot describe it (a function of the user).
             workers: number of candidates that are evaluated at once from the next step on; unchanged if left out.
             executor: evaluates the candidates, instead of processes that are started here.
+            device: where a supernet computes from the next step on. If left out, where it did; if that is not here, on
+                the first GPU or on the CPU, with a warning.
             strict: raise an error if the steps since the last snapshot differ when they are repeated here (another
                 processor, torch or number of threads). False goes on from that snapshot instead; the steps after it
-                stay in the journal as abandoned.
+                stay in the journal as abandoned. So does a run on a GPU, or on another device than it was begun on,
+                which cannot be repeated bit for bit, if the steps differ by more than rounding.
 
         Raises:
             RunError: there is no run, another process drives it, it is damaged, or its task or estimator has changed.
         """
         path = located(run)
         owners.release_older(path)  # before the lock: an older search of this process holds it
-        folder = Folder(path)
+        here = None if device is None else str(usable_device(device))
+        folder = Folder(path, device=here)
         try:
             if "race" in folder.spec:
                 raise RunError(f"a race is kept at {path}; go on with it by nl.Race.open({str(path)!r})")
-            searcher = from_spec(folder.spec, task, estimator, executor)
+            searcher = from_spec(on_device(folder.spec, here), task, estimator, executor)
             if searcher.fingerprint() != folder.task:
                 what, name = ("estimator", "estimator") if "estimator" in folder.spec else ("data", "task")
                 raise RunError(
@@ -165,14 +173,16 @@ class Search(Described, Before, Steering, Iterator[Event]):
             search = object.__new__(cls)  # __init__ would make a new run
             described = folder.spec.get("ranking")
             ranking = None if described is None else LiveRanking.from_spec(described)
-            search._begin(searcher, folder, folder.every, ranking)
+            search._begin(searcher, folder, folder.every, ranking, elsewhere=elsewhere(folder.spec, searcher))
         except BaseException:
             folder.close()
             raise
         try:
             search._recover(folder.notes, strict=strict)
+            if search._elsewhere:
+                (search._warn if device is None else search._note)(search._elsewhere)
             if folder.converted:
-                search._say(Recovered(step=search.step, message=folder.converted))
+                search._note(folder.converted)
             if workers is not None:
                 search._set_workers(workers)
         except BaseException:
@@ -181,7 +191,14 @@ class Search(Described, Before, Steering, Iterator[Event]):
         return search
 
     def _begin(
-        self, searcher: Stepper, store: Store, every: int, ranking: LiveRanking | None, name: str | None = None
+        self,
+        searcher: Stepper,
+        store: Store,
+        every: int,
+        ranking: LiveRanking | None,
+        name: str | None = None,
+        *,
+        elsewhere: str = "",
     ) -> None:
         self.searcher, self.ranking = searcher, ranking
         self.spec = _spec(searcher, ranking)
@@ -200,6 +217,7 @@ class Search(Described, Before, Steering, Iterator[Event]):
         self._sure = True
         self._left = None
         self._process = os.getpid()
+        self._elsewhere = elsewhere
         self._name = name
         owners.acquire_searcher(self, searcher)
         lineage.register(self)

@@ -203,7 +203,7 @@ def test_a_run_of_another_version_is_refused(run):
 
 def test_a_changed_environment_is_said(run, monkeypatch):
     now = {**environment.fingerprint(), "torch": "9.0"}
-    monkeypatch.setattr(environment, "fingerprint", lambda threads=None: now)
+    monkeypatch.setattr(environment, "fingerprint", lambda *_: now)
     with pytest.warns(UserWarning, match=r"environment has changed.*torch was 2.* is 9.0"):
         search = nl.Search.open(run)
     assert "torch was" in said(search)[0]

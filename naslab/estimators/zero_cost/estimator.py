@@ -12,10 +12,11 @@ import torch
 
 from naslab import spaces, tasks
 from naslab.architecture import Architecture
-from naslab.device import device_name, usable_device
+from naslab.device import device_here, device_name
 from naslab.errors import DataError, SpecError, among, unknown, whole
 from naslab.estimators.zero_cost.proxies import PROXIES, scores
 from naslab.estimators.zero_cost.vote import VOTERS, vote
+from naslab.numerics import Numerics
 from naslab.quantities import Objective
 from naslab.randomness import numpy_generator, seeded
 from naslab.spaces.space import Space
@@ -87,8 +88,9 @@ class ZeroCost:
     def _scores(self, architecture: Architecture, proxies: tuple[str, ...]) -> dict[str, float]:
         with seeded(self.seed, "zero_cost", "weights"):
             network = self.space.build(architecture, self.task)
-        network = network.to(usable_device(self._device))
-        with torch_threads(self.threads):
+        device = device_here(self._device)
+        network = network.to(device)
+        with torch_threads(self.threads), Numerics(device=device).in_force():
             return scores(network, self.task.inputs(self._batch), self._batch, proxies, loss=self.task.loss)
 
     @cached_property
@@ -96,7 +98,7 @@ class ZeroCost:
         """A random mini-batch of the training data."""
         stream = self.task.stream("train")
         where = stream.sample(self.batch_size, numpy_generator(self.seed, "zero_cost", "batch"))
-        return self.task.batch(where, split=stream.split, device=usable_device(self._device))
+        return self.task.batch(where, split=stream.split, device=device_here(self._device))
 
     @cached_property
     def _population(self) -> dict[str, np.ndarray]:
