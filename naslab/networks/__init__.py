@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork
     from naslab.networks.recurrent_genotype import RECURRENT_ENAS, RECURRENT_V1, RECURRENT_V2, RecurrentGenotype
     from naslab.networks.recurrent_supernet import RecurrentSupernet
+    from naslab.networks.recurrent_tagger import RecurrentTagger, RecurrentTaggerSupernet
 
 __getattr__, __dir__ = attach(__name__)
 
@@ -35,6 +36,8 @@ __all__ = [
     "RecurrentCellNetwork",
     "RecurrentGenotype",
     "RecurrentSupernet",
+    "RecurrentTagger",
+    "RecurrentTaggerSupernet",
     "cost",
     "parameters",
 ]

@@ -135,6 +135,42 @@ def parted(inputs: Any) -> tuple[Tensor, Any]:
     return tokens, state
 
 
+def layer_outputs(
+    x: Tensor,
+    state: Tensor,
+    first: Tensor,
+    nodes: Tensor,
+    wiring: Wiring,
+    weights: Tensor,
+    norm: nn.BatchNorm1d | None,
+    masks: tuple[Tensor | None, Tensor | None],
+    optimizations: Optimizations,
+) -> Tensor:
+    """Returns the outputs [T, B, H] of one layer of a cell, and moves the running statistics of its batch norm.
+
+    Args:
+        x: inputs, [T, B, H].
+        state: output before the first step, [B, H].
+        first: W_0 [2 H, 2 H]: rows for x, then for the last output.
+        nodes: W_1 ... W_N [N, H, 2 H].
+        wiring: states that each node reads, and functions on its edges.
+        weights: [E, 4]: weights of the functions on each edge.
+        norm: batch norm of all states; None if they are not normalised.
+        masks: dropout of x and of h, [B, H] each; None for no dropout.
+        optimizations: `one_pass` and `compiled_kernel` apply.
+    """
+    of_x, of_h = masks
+    hidden = x.shape[2]
+    given = dropped(x, of_x) @ first[:hidden], state, first[hidden:], nodes, weights, wiring, of_h
+    if not optimizations.one_pass:
+        return written_out(*given, *([] if norm is None else [norm]))
+    statistics = Statistics(NONE) if norm is None else Statistics.of(norm)
+    raw, mean, variance = unrolled(*given, statistics, compiled=optimizations.compiled_kernel)
+    if norm is not None:
+        statistics.move(norm, mean, variance)
+    return raw
+
+
 class RecurrentCellModel(RecurrentLanguageModel):
     """A language model whose layer is a cell of N nodes, computed by `naslab.operations.recurrent`."""
 
@@ -165,17 +201,11 @@ class RecurrentCellModel(RecurrentLanguageModel):
             state = x.new_zeros(batch, self.hidden)
         elif state.shape != (batch, self.hidden):
             raise SpecError(f"the state must have shape {(batch, self.hidden)}, not {tuple(state.shape)}")
-        of_x = self.mask(self.dropouts.dropout_x, batch, self.hidden)
-        of_h = self.mask(self.dropouts.dropout_h, batch, self.hidden)
-        projected = dropped(x, of_x) @ self.first[: self.hidden]
-        given = projected, state, self.first[self.hidden :], self.nodes, weights, wiring, of_h
-        if not self.optimizations.one_pass:
-            raw = written_out(*given, *([] if norm is None else [norm]))
-        else:
-            statistics = Statistics(NONE) if norm is None else Statistics.of(norm)
-            raw, mean, variance = unrolled(*given, statistics, compiled=self.optimizations.compiled_kernel)
-            if norm is not None:
-                statistics.move(norm, mean, variance)
+        masks = (
+            self.mask(self.dropouts.dropout_x, batch, self.hidden),
+            self.mask(self.dropouts.dropout_h, batch, self.hidden),
+        )
+        raw = layer_outputs(x, state, self.first, self.nodes, wiring, weights, norm, masks, self.optimizations)
         return self.decoded(raw, raw[-1])
 
 

@@ -40,6 +40,74 @@ def row(node: int, source: int) -> int:
     return node * (node - 1) // 2 + source
 
 
+class CellMixture:
+    """The candidates of all edges of a recurrent cell, and what a mixture of them computes.
+
+    Args:
+        operations: the candidates, in the order of the columns of the weights.
+        nodes: N; node i has i edges, so that there are E = N (N + 1) / 2.
+    """
+
+    def __init__(self, operations: Sequence[str], nodes: int) -> None:
+        self.operations, self.nodes = tuple(operations), nodes
+        self.shape = (row(nodes + 1, 0), len(operations))
+        """[E, O]."""
+
+    def wired(self, weights: Mapping[str, Tensor | Mixture]) -> tuple[Wiring, Tensor]:
+        """Returns the wiring that the weights {"recurrent": [E, O]} compute, and its weights [edges that are read, 4].
+
+        Raises:
+            SpecError: the mixture drops skip connections, which a recurrent cell lacks.
+        """
+        mixed = mixture(weights, PART, *self.shape)
+        if mixed.masks is not None:
+            raise SpecError("a recurrent supernet has no skip connections to drop behind; leave SkipDropout out")
+        columns = [self.operations.index(name) if name in self.operations else None for name in ACTIVATIONS]
+        wiring, rows = self._wiring(mixed.used, columns)
+        matrix = mixed.weights if len(rows) == self.shape[0] else mixed.weights[rows]
+        nothing = matrix.new_zeros(len(rows))
+        picked = [nothing if column is None else matrix[:, column] for column in columns]
+        return wiring, torch.stack(picked, dim=1)
+
+    def costs(self, figure: str, matrices: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Returns part -> [E, O], the cost of a function on an edge.
+
+        Args:
+            figure: "multiply_adds", of one token: those of a product with W_i, whatever the function; or "parameters",
+                the edge's share of those of W_i.
+            matrices: W_1 ... W_N of one layer.
+        """
+        costs = torch.zeros(self.shape)
+        for node, matrix in enumerate(matrices, start=1):
+            costs[row(node, 0) : row(node + 1, 0)] = matrix.numel() / (1 if figure == "multiply_adds" else node)
+        if "none" in self.operations:
+            costs[:, self.operations.index("none")] = 0
+        return {PART: costs}
+
+    def _wiring(self, used: Sequence[Sequence[bool]], columns: list[int | None]) -> tuple[Wiring, list[int]]:
+        """Returns what is read, and the rows of the weights that this takes."""
+        sources, functions, rows = [], [], []
+        for node in range(1, self.nodes + 1):
+            of_node = {
+                source: tuple(column is not None and used[row(node, source)][column] for column in columns)
+                for source in range(node)
+            }
+            read = {source: which for source, which in of_node.items() if any(which)}
+            sources.append(tuple(read))
+            functions.append(tuple(read.values()))
+            rows += [row(node, source) for source in read]
+        return Wiring(tuple(sources), tuple(functions), tuple(range(1, self.nodes + 1))), rows
+
+
+def at_least_two(training: bool, sequences: int) -> None:
+    """Raises `SpecError` in training mode for a single sequence, over which nothing can be normalised."""
+    if training and sequences == 1:
+        raise SpecError(
+            "the states of a recurrent supernet are normalised over the batch, and there is one sequence in it; "
+            "take batch_size=8 or more"
+        )
+
+
 class RecurrentSupernet(RecurrentCellModel):
     """All recurrent cells of a space at once.
 
@@ -60,53 +128,16 @@ class RecurrentSupernet(RecurrentCellModel):
         self, operations: Sequence[str], nodes: int, vocabulary: int, *, hidden: int, dropouts: Dropouts
     ) -> None:
         super().__init__(vocabulary, nodes, hidden=hidden, dropouts=dropouts)
-        self.operations = tuple(operations)
-        self.shape = (row(nodes + 1, 0), len(operations))
+        self.candidates = CellMixture(operations, nodes)
         self.norm = nn.BatchNorm1d(hidden, affine=False)
 
     def forward(self, inputs: Inputs, weights: Mapping[str, Tensor | Mixture]) -> RecurrentOutputs:
         """Scores of what follows each of tokens [B, T], which begin with a state [B, H], under the weights
         {"recurrent": [E, O]}."""
         tokens, _ = parted(inputs)
-        if self.training and len(tokens) == 1:
-            raise SpecError(
-                "the states of a recurrent supernet are normalised over the batch, and there is one sequence in it; "
-                "take batch_size=8 or more"
-            )
-        mixed = mixture(weights, PART, *self.shape)
-        if mixed.masks is not None:
-            raise SpecError("a recurrent supernet has no skip connections to drop behind; leave SkipDropout out")
-        columns = [self.operations.index(name) if name in self.operations else None for name in ACTIVATIONS]
-        wiring, rows = self._wiring(mixed.used, columns)
-        matrix = mixed.weights if len(rows) == self.shape[0] else mixed.weights[rows]
-        nothing = matrix.new_zeros(len(rows))
-        picked = [nothing if column is None else matrix[:, column] for column in columns]
-        return self.through(inputs, wiring, torch.stack(picked, dim=1), self.norm)
+        at_least_two(self.training, len(tokens))
+        return self.through(inputs, *self.candidates.wired(weights), self.norm)
 
     def operation_costs(self, figure: str) -> dict[str, Tensor]:
-        """Part -> [E, O], what a function costs on an edge.
-
-        Args:
-            figure: "multiply_adds", of one token: those of a product with W_i, whatever the function; or "parameters",
-                the edge's share of those of W_i.
-        """
-        costs = torch.zeros(self.shape)
-        for node, matrix in enumerate(self.nodes, start=1):
-            costs[row(node, 0) : row(node + 1, 0)] = matrix.numel() / (1 if figure == "multiply_adds" else node)
-        if "none" in self.operations:
-            costs[:, self.operations.index("none")] = 0
-        return {PART: costs}
-
-    def _wiring(self, used: Sequence[Sequence[bool]], columns: list[int | None]) -> tuple[Wiring, list[int]]:
-        """What is read, and the rows of the weights that this takes."""
-        sources, functions, rows = [], [], []
-        for node in range(1, len(self.nodes) + 1):
-            of_node = {
-                source: tuple(column is not None and used[row(node, source)][column] for column in columns)
-                for source in range(node)
-            }
-            read = {source: which for source, which in of_node.items() if any(which)}
-            sources.append(tuple(read))
-            functions.append(tuple(read.values()))
-            rows += [row(node, source) for source in read]
-        return Wiring(tuple(sources), tuple(functions), tuple(range(1, len(self.nodes) + 1))), rows
+        """Returns part -> [E, O], the cost of a function on an edge: see `CellMixture.costs`."""
+        return self.candidates.costs(figure, list(self.nodes))

@@ -41,6 +41,7 @@ from naslab.networks.genotype_text import MAX_NODES
 from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork, words_of
 from naslab.networks.recurrent_genotype import RecurrentGenotype
 from naslab.networks.recurrent_supernet import PART, RECURRENT_OPERATIONS, RecurrentSupernet, row
+from naslab.networks.recurrent_tagger import RecurrentTagger, RecurrentTaggerSupernet, sizes_of, tags_words
 from naslab.spaces.fixed_space import FixedSpace
 from naslab.spaces.weight_sharing import weight_matrices
 from naslab.tasks.signature import signature_of
@@ -64,7 +65,7 @@ class RecurrentCell(FixedSpace):
     """
 
     name: ClassVar[str] = "recurrent_cell"
-    reads: ClassVar[frozenset[str] | None] = frozenset({"tokens"})
+    reads: ClassVar[frozenset[str] | None] = frozenset({"tokens", "characters"})
     gives: ClassVar[frozenset[str]] = frozenset({"sequence"})
 
     nodes: int = 8
@@ -219,31 +220,34 @@ class RecurrentCell(FixedSpace):
 
     def build(
         self, architecture: Architecture, task: Any, *, hidden: int | None = None, **rates: float
-    ) -> RecurrentCellNetwork:
-        """Returns the language model of a cell, with random weights.
+    ) -> RecurrentCellNetwork | RecurrentTagger:
+        """Returns the language model of a cell, with random weights; for a task such as `nl.tasks.Entities` its tagger
+        in both directions.
 
         Args:
-            task: predicts the next word at each position, as `nl.tasks.LanguageModel` does.
+            task: predicts the next word at each position, as `nl.tasks.LanguageModel` does, or a tag of each word.
             hidden: number of units; 850 in the paper.
             **rates: dropout, dropout_x, dropout_h, dropout_i, dropout_e, which override the space's; the paper's cells
                 are trained with dropout_e=0.1.
         """
-        return RecurrentCellNetwork(
-            self.genotype(architecture),
-            words_of(signature_of(task)),
-            hidden=self.hidden if hidden is None else hidden,
-            dropouts=self._rates(rates),
-        )
+        signature, genotype = signature_of(task), self.genotype(architecture)
+        sized: dict[str, Any] = self._sized(hidden, rates)
+        if tags_words(signature):
+            return RecurrentTagger(genotype, sizes_of(signature), **sized)
+        return RecurrentCellNetwork(genotype, words_of(signature), **sized)
 
-    def supernet(self, task: Any, *, hidden: int | None = None, **rates: float) -> RecurrentSupernet:
+    def supernet(
+        self, task: Any, *, hidden: int | None = None, **rates: float
+    ) -> RecurrentSupernet | RecurrentTaggerSupernet:
         """Returns the supernet of all cells; arguments as for `build`."""
-        return RecurrentSupernet(
-            self.operations,
-            self.nodes,
-            words_of(signature_of(task)),
-            hidden=self.hidden if hidden is None else hidden,
-            dropouts=self._rates(rates),
-        )
+        signature = signature_of(task)
+        sized: dict[str, Any] = self._sized(hidden, rates)
+        if tags_words(signature):
+            return RecurrentTaggerSupernet(self.operations, self.nodes, sizes_of(signature), **sized)
+        return RecurrentSupernet(self.operations, self.nodes, words_of(signature), **sized)
+
+    def _sized(self, hidden: int | None, rates: Mapping[str, Any]) -> dict[str, Any]:
+        return {"hidden": self.hidden if hidden is None else hidden, "dropouts": self._rates(rates)}
 
     def _rates(self, changed: Mapping[str, Any]) -> Dropouts:
         """Returns the space's dropout rates, with some of them replaced."""

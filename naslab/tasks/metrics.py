@@ -179,6 +179,7 @@ class Ratio(Metric):
             which are read from a device at the end, so that it need not be waited for.
         direction, unit, every: as of `Metric`.
         then: function of the quotient; None for the quotient itself.
+        empty: the value where the denominator is 0.
     """
 
     def __init__(
@@ -189,9 +190,10 @@ class Ratio(Metric):
         unit: str = "",
         every: Every = "batch",
         then: Callable[[float], float] | None = None,
+        empty: float = math.nan,
     ) -> None:
         super().__init__(direction, unit, every)
-        self._of, self._then = of, then
+        self._of, self._then, self._empty = of, then, empty
 
     @property
     def is_mean(self) -> bool:
@@ -220,7 +222,9 @@ class Ratio(Metric):
 
     def compute(self, state: Any) -> float:
         state = settled(state) if isinstance(state, Unread) else state
-        ratio = state[0] / state[1] if state[1] else math.nan
+        if not state[1]:
+            return self._empty
+        ratio = state[0] / state[1]
         if self._then is None or ratio != ratio:  # NaN
             return ratio
         try:

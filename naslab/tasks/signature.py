@@ -42,9 +42,10 @@ class Field:
 
     @property
     def kind(self) -> str:
-        """Kind of data: "image" [C, H, W], "tokens" [T], "row" [D] of values; "array" for any other shape."""
+        """Kind of data: "image" [C, H, W], "tokens" [T], "characters" [T, L] of T tokens, "row" [D] of values; "array"
+        for any other shape."""
         if self.vocabulary is not None:
-            return "tokens" if len(self.shape) == 1 else "array"
+            return {1: "tokens", 2: "characters"}.get(len(self.shape), "array")
         return {1: "row", 3: "image"}.get(len(self.shape), "array")
 
     def __str__(self) -> str:

@@ -139,7 +139,10 @@ class Tagging(Task):
         counted = OncePerBatch(self.counts, lambda outputs, batch: (logits_of(outputs), batch["tags"]))
 
         def ratio(of: Any) -> Ratio:
-            return Ratio(lambda outputs, batch: of(*counted(outputs, batch)), direction="max", unit="%", every="pass")
+            def of_batch(outputs: Any, batch: Any) -> tuple[int, int]:
+                return of(*counted(outputs, batch))
+
+            return Ratio(of_batch, direction="max", unit="%", every="pass", empty=0.0)  # as `seqeval` has it
 
         return {
             LOSS: Mean(lambda outputs, batch: self.loss(outputs, batch), self.size, direction="min", unit="nats"),

@@ -73,7 +73,7 @@ def reference(network, tokens, state, matrix, *, edges=None, output=None, traini
                 if matrix is None:
                     of_edge = {name: 1.0 for name, read in [edges[node - 1]] if read == source}
                 else:
-                    of_edge = dict(zip(network.operations, matrix[row(node, source)], strict=True))
+                    of_edge = dict(zip(network.candidates.operations, matrix[row(node, source)], strict=True))
                 for name, p in of_edge.items():
                     if name != "none":
                         s, both = states[source], (states[source] * of_h) @ w

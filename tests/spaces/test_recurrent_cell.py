@@ -164,7 +164,8 @@ def test_tasks_that_are_no_language_model_are_refused():
         (SimpleNamespace(input_shape=(1, 8, 8), classes=3), "take another space, such as DartsCell or"),
         (Signature(Field((None,), "int64", 7), {"logits": Head("vector", 7)}), "such as NASBenchNLP or FlexiBERT"),
         (Signature(Field((None,), "int64", 7), {"logits": Head("sequence", 6)}), "scores of the 7 words"),
-        (Signature(Field((3, None), "int64", 7), {"logits": Head("sequence", 7)}), "take"),
+        (Signature(Field((3, None), "int64", 7), {"logits": Head("sequence", 7)}), "Take a task such as"),
+        (Signature(Field((3, None, 2), "int64", 7), {"logits": Head("sequence", 7)}), "take"),
     ):
         with pytest.raises(SpecError, match=match):
             space.build(space.sample(0), task)
