@@ -8,7 +8,7 @@ from torch import nn
 import naslab as nl
 from naslab.errors import DataError, SpecError
 from naslab.tasks import columns, tags
-from naslab.tasks.metrics import Measurement
+from naslab.tasks.measurement import Measurement
 
 Entities = nl.tasks.Entities
 TRAIN = """EU NNP B-NP I-ORG
