@@ -34,6 +34,11 @@ def index_on(numbers: tuple[int, ...], device: torch.device) -> Tensor:
     return found
 
 
+def kept_indices() -> tuple[Tensor, ...]:
+    """Returns all indices that are kept now. A CUDA graph that reads some of them is good while somebody holds them."""
+    return tuple(_kept.values())
+
+
 def picked(x: Tensor, numbers: Sequence[int], dim: int = 0) -> Tensor:
     """Returns the entries of x with these numbers along an axis: a view if they are evenly spaced, else a copy."""
     step = _step(numbers)

@@ -36,6 +36,7 @@ from torch.utils import _pytree
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import KeptBuffers
 from naslab.networks.mixture import Mixture
+from naslab.operations.indexing import kept_indices
 from naslab.precision import FULL_PRECISION
 from naslab.randomness import seeded
 from naslab.trees import tree_map
@@ -151,19 +152,21 @@ class Captured(Passes):
             self._graphs[key] = self._capture(_OfTensors(self.network, structure, mixtures), tensors)
         return tree_map(torch.clone, self._graphs[key](*tensors))
 
-    def _capture(self, function: nn.Module, tensors: Sequence[Tensor]) -> nn.Module:
-        """Returns the function as a graph. The trial passes before the capture leave no trace."""
+    def _capture(self, function: _OfTensors, tensors: Sequence[Tensor]) -> _OfTensors:
+        """Turns the function into a graph, and returns it. The trial passes before the capture leave no trace."""
         device = tensors[0].device
         places = tuple(tensor.detach().clone().requires_grad_(tensor.requires_grad) for tensor in tensors)
         with ExitStack() as stack:
             stack.enter_context(KeptBuffers(self.network))
             stack.enter_context(seeded("capture", device=device))  # afterwards the generator is where it was
             try:
-                return torch.cuda.make_graphed_callables(function, places, allow_unused_input=True, pool=self._pool)  # type: ignore[return-value]
+                torch.cuda.make_graphed_callables(function, places, allow_unused_input=True, pool=self._pool)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
                 raise self._refusal(_first_line(error)) from error
+        function.read = kept_indices()  # the graph reads where they lie, whatever becomes of what keeps them
+        return function
 
     def _refusal(self, why: str) -> SpecError:
         return SpecError(
@@ -180,6 +183,9 @@ class _OfTensors(nn.Module):
         structure: of the inputs.
         mixtures: part -> a mixture that says which operations are computed; None for a supernet of bare weights.
     """
+
+    read: tuple[Tensor, ...] = ()
+    """Further tensors that a graph of it may read."""
 
     def __init__(self, network: nn.Module, structure: _pytree.TreeSpec, mixtures: Mapping[str, Mixture | None]) -> None:
         super().__init__()

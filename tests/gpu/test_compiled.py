@@ -1,6 +1,7 @@
-"""`torch.compile` on a GPU: few graphs, no breaks, no overwritten outputs, and the numbers of the uncompiled search.
+"""Graphs on a GPU, by `torch.compile` and captured: few, whole, nothing overwritten, the numbers of the plain search.
 
-Without a GPU the graphs are counted by `tests/searchers`, where a backend of torch follows them without compiling.
+Without a GPU the graphs are counted by `tests/searchers/test_passes.py`, where a backend of torch follows them without
+compiling, and where a capture is imitated.
 """
 
 import functools
@@ -15,7 +16,9 @@ from naslab.errors import SpecError
 from naslab.trainers.fit import train
 
 MOST = 3
-"""Graphs of a search: those of the weights, of the architecture, and of evaluation mode."""
+"""Graphs of a search: the step of the weights, that of the architecture, and in second order the finite difference.
+Those of a training: training, evaluation, and a smaller last mini-batch."""
+both = pytest.mark.parametrize("compile", [True, "cuda_graphs"])
 
 
 @pytest.fixture(autouse=True)
@@ -44,16 +47,27 @@ def test_a_step_is_few_graphs_that_stay(space, order, gpu, darts):
 
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("space", ["nasbench201", "darts"])
+def test_a_captured_step_is_few_graphs_that_stay(space, order, gpu, darts):
+    search = darts(gpu, space, order=order, compile="cuda_graphs")
+    for _ in range(20):
+        assert math.isfinite(search.advance().train_loss)
+    assert len(search._passes._graphs) == order + 1
+
+
+@both
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("space", ["nasbench201", "darts"])
 @pytest.mark.timeout(1200)
-def test_it_is_the_uncompiled_search_but_for_rounding(space, order, gpu, darts):
+def test_it_is_the_uncompiled_search_but_for_rounding(space, order, compile, gpu, darts):
     """With outputs that a later call overwrites, losses and gradients would be those of another mini-batch."""
-    compiled, plain = darts(gpu, space, order=order, compile=True), darts(gpu, space, order=order)
+    compiled, plain = darts(gpu, space, order=order, compile=compile), darts(gpu, space, order=order)
     for _ in range(5):
         ours, theirs = compiled.advance(), plain.advance()
         assert ours.train_loss == pytest.approx(theirs.train_loss, rel=1e-3)
         assert ours.valid_loss == pytest.approx(theirs.valid_loss, rel=1e-3)
 
 
+@both
 @pytest.mark.parametrize(
     ("searcher", "given"),
     [
@@ -63,15 +77,17 @@ def test_it_is_the_uncompiled_search_but_for_rounding(space, order, gpu, darts):
         ("GDAS", {}),
         ("ProxylessNAS", {}),
         ("RobustDarts", {}),
+        ("MiLeNAS", {}),
+        ("SmoothDarts", {}),
         ("SNAS", {}),
         ("PCDarts", {}),
         ("DrNAS", {}),
     ],
 )
 @pytest.mark.timeout(1200)
-def test_what_cannot_be_compiled_is_refused_or_runs(searcher, given, gpu, darts):
+def test_what_cannot_be_compiled_is_refused_or_runs(searcher, given, compile, gpu, darts):
     try:
-        search = darts(gpu, searcher=searcher, compile=True, **given)
+        search = darts(gpu, searcher=searcher, compile=compile, **given)
     except SpecError as error:
         pytest.skip(f"refused: {error}")
     for _ in range(3):
@@ -79,9 +95,10 @@ def test_what_cannot_be_compiled_is_refused_or_runs(searcher, given, gpu, darts)
     assert search.accuracy(search.best, images=64) >= 0
 
 
+@both
 @pytest.mark.timeout(1200)
-def test_the_eigenvalue_is_measured_beside_the_compiled_network(gpu, darts):
-    compiled, plain = darts(gpu, compile=True), darts(gpu)
+def test_the_eigenvalue_is_measured_beside_the_compiled_network(compile, gpu, darts):
+    compiled, plain = darts(gpu, compile=compile), darts(gpu)
     for search in (compiled, plain):
         search.advance()
     name = "alpha_hessian_eigenvalue"

@@ -14,10 +14,13 @@ from torch._dynamo.utils import counters
 
 import naslab as nl
 from naslab.errors import SpecError
+from naslab.networks.mixture import Mixture
+from naslab.operations import indexing
 from naslab.operations.optimizations import Optimizations
 from naslab.searchers import gradient as g
 from naslab.searchers.execution import Execution
 from naslab.searchers.passes import Captured, Compiled
+from naslab.testing.pretended_cuda import PretendedCuda
 
 CELL = nl.spaces.DartsCell(
     nodes=1, channels=4, cells=1, operations=("none", "max_pool_3x3", "skip_connect", "dil_conv_3x3")
@@ -231,6 +234,43 @@ def test_a_set_of_forbidden_operations_and_a_batch_size_have_graphs_of_their_own
     assert len(ours._passes._graphs) == 2, "those of the old batch size are gone"
 
 
+@pytest.mark.parametrize(
+    "space",
+    [nl.spaces.DartsCell(nodes=2, channels=4, cells=3), nl.spaces.NASBench201(channels=4, cells=1)],
+    ids=lambda space: space.name,
+)
+@pytest.mark.parametrize("one_in", [1, 2])
+@pytest.mark.slow
+def test_no_pass_waits_for_the_gpu_which_no_graph_could_hold(digits, space, one_in):
+    """A pass that reads numbers of the GPU, or copies some there, cannot be captured."""
+    used = {part: [[True] * len(space.operations) for _ in range(rows)] for part, rows in space.edges().items()}
+    for rows in used.values():
+        rows[0][-1] = rows[-1][-1] = False  # some edges of several
+    with PretendedCuda() as gpu:
+        network = space.supernet(digits, one_in=one_in).to("cuda")
+        x = digits.example(4, device="cuda")[0]
+
+        def both_passes():
+            shares = [torch.full((len(rows), len(rows[0])), 0.2, device="cuda") for rows in used.values()]
+            given = zip(used.items(), shares, strict=True)
+            outputs = network(x, {part: Mixture(share.requires_grad_(), rows) for (part, rows), share in given})
+            torch.autograd.grad(outputs.sum(), [*network.parameters(), *shares], allow_unused=True)
+
+        both_passes()
+        gpu.reset()
+        both_passes()
+        assert gpu.waits == 0, gpu.report()
+
+
+def test_a_graph_holds_the_indices_that_it_reads(digits, graphs):
+    indexing._kept.clear()
+    mine = indexing.index_on((2, 0, 1), torch.device("cpu"))
+    search = a_search(digits, Captured)
+    search.advance()
+    indexing._kept.clear()
+    assert all(any(index is mine for index in graph.read) for graph in search._passes._graphs.values())
+
+
 def test_a_supernet_that_cannot_be_captured_says_so(digits, monkeypatch):
     def refused(*given, **options):
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nSearch for ...")
@@ -330,51 +370,3 @@ def test_the_way_of_computing_is_kept_with_the_run(digits, monkeypatch):
     assert nl.searchers.from_spec(spec, digits).execution.compile is False, "on a CPU there are no graphs"
     assert isinstance(Execution(device=CUDA, compile="cuda_graphs").passes(torch.nn.Identity()), Captured)
     assert isinstance(Execution(device=CUDA, compile=True).passes(torch.nn.Identity()), Compiled)
-
-
-# --- on a GPU -------------------------------------------------------------------------------------
-
-
-@pytest.mark.gpu
-@pytest.mark.filterwarnings("default")  # Inductor gives advice by warnings
-@pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("compile", [True, "cuda_graphs"])
-def test_on_a_gpu_graphs_make_the_same_steps(digits, compile, order):
-    def search(**given):
-        return nl.searchers.Darts(CELL, digits, order=order, epochs=3, batch_size=16, device="cuda", **given)
-
-    ours, theirs = search(compile=compile), search()
-    for _ in range(8):
-        one, other = ours.advance(), theirs.advance()
-        for name in ("train/loss", "valid/loss", "entropy"):
-            assert one.metrics[name] == pytest.approx(other.metrics[name], rel=1e-2)
-    if compile is True:
-        assert counters["stats"]["unique_graphs"] == order + 1
-        assert not counters["graph_break"]
-        assert not counters["inductor"]["cudagraph_skips"]
-    else:
-        assert len(ours._passes._graphs) == order + 1
-    assert ours.accuracy(ours.best) == pytest.approx(theirs.accuracy(ours.best), abs=0.1)
-
-
-@pytest.mark.gpu
-@pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("compile", [True, "cuda_graphs"])
-@pytest.mark.parametrize("given", [{"precision": "bfloat16"}, {"checkpointing": True}])
-def test_on_a_gpu_graphs_go_with_other_ways_of_computing(digits, compile, given):
-    def search(**more):
-        return nl.searchers.Darts(CELL, digits, epochs=3, batch_size=16, device="cuda", **given, **more)
-
-    ours, theirs = search(compile=compile), search()
-    for _ in range(4):
-        assert ours.advance().train_loss == pytest.approx(theirs.advance().train_loss, rel=0.03)
-    assert ours.measure("alpha_hessian_eigenvalue") != 0
-
-
-@pytest.mark.gpu
-@pytest.mark.filterwarnings("default")
-def test_on_a_gpu_robust_darts_watches_a_compiled_search(digits):
-    search = nl.searchers.RobustDarts(CELL, digits, epochs=2, batch_size=16, device="cuda", compile=True)
-    for _ in range(search.total):
-        search.advance()
-    assert search.step == 6
