@@ -111,12 +111,14 @@ def steps(bench: Bench, report: Report) -> None:
                     lambda: bench.large(precision=p), lambda search: search.network.to(memory_format=f)
                 ),
             )
-    for order in (1, 2):
-        name = f"DARTS, compiled, order {order}"
-        if bench.cuda:
-            report.check(name, lambda order=order: speed(lambda: bench.large(compile=True, order=order)), most=240)
-        else:
-            report.leave_out(name, "compiling is for GPUs")
+    for way in (True, "cuda_graphs"):
+        for order in (1, 2):
+            given = {"compile": way, "order": order}
+            name = f"DARTS, {name_of(given)}"
+            if bench.cuda:
+                report.check(name, lambda given=given: speed(lambda: bench.large(**given)), most=240)
+            else:
+                report.leave_out(name, "graphs are for GPUs")
 
 
 def graphs_of(bench: Bench, order: int) -> dict[str, Any]:
@@ -146,7 +148,7 @@ def graphs(bench: Bench, report: Report) -> None:
         if bench.cuda:
             report.check(f"order {order}", lambda order=order: graphs_of(bench, order), most=180)
         else:
-            report.leave_out(f"order {order}", "compiling is for GPUs")
+            report.leave_out(f"order {order}", "graphs are for GPUs")
 
 
 def baseline(bench: Bench, report: Report) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 import naslab as nl
 from naslab.runs import environment
@@ -116,22 +117,48 @@ def test_a_run_of_a_gpu_opens_where_there_is_none(gpu, darts, tmp_path, monkeypa
         next(search)
     search.close()
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    opened = nl.Search.open(tmp_path / "run", strict=False)
+    with pytest.warns(UserWarning, match="cuda"):
+        opened = nl.Search.open(tmp_path / "run")
     assert next(opened).step == 5
     assert next(opened.searcher.network.parameters()).device.type == "cpu"
     opened.close()
 
 
-def test_a_run_of_the_cpu_stays_there(quick_device, darts, tmp_path):
-    """What a run was begun on is in its spec, and the device of this machine does not replace it."""
+def test_a_run_goes_on_on_the_device_that_is_asked_for_and_back(quick_device, darts, tmp_path):
     search = nl.Search(darts(quick_device), run=tmp_path / "run")
     next(search)
     search.close()
-    opened = nl.Search.open(tmp_path / "run")
-    assert next(opened.searcher.network.parameters()).device.type == quick_device
-    opened.close()
+    for device in ("cpu", quick_device):
+        opened = nl.Search.open(tmp_path / "run", device=device)
+        assert next(opened.searcher.network.parameters()).device.type == device
+        next(opened)
+        opened.close()
+    again = nl.Search.open(tmp_path / "run")
+    assert again.step == 3
+    assert next(again.searcher.network.parameters()).device.type == quick_device, "the device of the run stays its own"
+    again.close()
 
 
-def test_the_environment_is_json(quick_device):
-    found = environment.fingerprint()
+def test_what_does_not_compute_the_same_bits_twice_goes_on(gpu, darts, tmp_path):
+    """With `deterministic=False` a repeated step may differ; the search says so, and which GPU it was, and goes on."""
+    search = nl.Search(darts(gpu, "darts", deterministic=False), run=tmp_path / "run")
+    for _ in range(7):
+        next(search)
+    search.rewind(5)
+    assert search.step in (0, 5), "from the snapshot, if the steps could not be repeated"
+    assert next(search).step == search.step
+    notes = [event.message for event in search.events if event.kind == "recovered"]
+    assert all(torch.cuda.get_device_name() in note for note in notes)
+    search.close()
+
+
+def test_the_environment_names_the_gpu_and_what_computes_on_it(gpu, darts):
+    found = environment.of_spec(darts(gpu).spec())
     assert json.loads(json.dumps(found)) == found
+    assert found["gpu"] == torch.cuda.get_device_name()
+    assert found["cudnn"] == torch.backends.cudnn.version()
+    of_cpu, other = environment.of_spec(darts("cpu").spec()), environment.of_spec(darts(gpu, precision="tf32").spec())
+    assert "gpu" not in of_cpu
+    assert any(found["gpu"] in change for change in environment.differences(of_cpu, found))
+    assert environment.differences(found, other), "TF32 changes the last bits"
+    assert not environment.differences(found, environment.of_spec(darts(gpu).spec()))
