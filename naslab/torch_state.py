@@ -7,8 +7,8 @@ first, and restores the caller's settings at the end:
 
     gradients recorded, inference mode off, new tensors float32 and on the CPU, autocast off
 
-Anomaly detection, deterministic algorithms, the number of threads and the precision of matrix products are the
-caller's choice, and stay as they are.
+Anomaly detection, the number of threads, deterministic algorithms and the precision of matrix products are the caller's
+choice, and stay as they are; but on a GPU the last two are set around each step (`naslab.numerics`).
 """
 
 from __future__ import annotations

@@ -32,8 +32,9 @@ def elsewhere(spec: Mapping[str, Any], stepper: Any) -> str:
     """Returns a sentence for a search that goes on on another device than its spec has; "" if it is the same."""
     if not isinstance(recorded := spec.get("device"), str):
         return ""
-    found = moved(recorded, stepper.device)
-    if found and spec.get("precision") == "tf32" and torch.device(stepper.device).type != "cuda":
+    here = getattr(stepper, "device", recorded)
+    found = moved(recorded, here)
+    if found and spec.get("precision") == "tf32" and torch.device(here).type != "cuda":
         found += ", where products are in float32 and not in TF32"
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from hashlib import blake2b
@@ -102,6 +103,7 @@ class Checkpoint:
         state: snapshot.State = {
             "kind": "fit",
             "identity": json.dumps(self._identity()),
+            "device": training.device.type,
             "history": json.dumps([row.to_json() for row in training.history]),
             **self._function,
         }
@@ -149,10 +151,21 @@ class Checkpoint:
             raise ValueError("the best weights are not of this network")
         training.best_weights = {name: tensor.to(training.device) for name, tensor in parts["best"].items()}
         training.history = history
+        self._tell_of(state.get("device"))
         self._load_optimizer(parts["optimizer"])
         training.scaler.load_state_dict(parts["scaler"])
         if training.carries_on:
             training.carry = self._carried(parts["carry"])
+
+    def _tell_of(self, device: Any) -> None:
+        """Warn if the training was begun on another kind of device; checkpoints of earlier versions do not say."""
+        training, here = self.training, self.training.device
+        if device not in (None, here.type) and not training.finished and training.group.rank == 0:
+            warnings.warn(
+                f"the training in {self.path} was begun on {device!s:.20} and goes on on {here}: the last bits of the "
+                "next epochs differ from what they would have been there",
+                stacklevel=2,
+            )
 
     def _load_optimizer(self, values: Mapping[str, Any]) -> None:
         slots: dict[int, dict[str, Any]] = {}

@@ -51,6 +51,21 @@ def test_a_finished_training_is_not_repeated(digits, network, tmp_path):
     assert equal(again, trained)
 
 
+def test_a_training_of_another_device_goes_on_here_and_says_so(digits, network, tmp_path):
+    recipe, path = nl.trainers.Recipe(**{**RECIPE, "epochs": 2}), tmp_path / "fit"
+    report = nl.trainers.fit(network(), digits, recipe=recipe)
+    stop_after(1, network(), digits, path, recipe)
+    snapshot.write(path, {**snapshot.read(path), "device": "cuda"})
+    with pytest.warns(UserWarning, match="was begun on cuda and goes on on cpu: the last bits of the next epochs"):
+        assert nl.trainers.fit(network(9), digits, recipe=recipe, checkpoint=path, device="cpu") == report
+    snapshot.write(path, {**snapshot.read(path), "device": "cuda"})
+    nl.trainers.fit(network(9), digits, recipe=recipe, checkpoint=path, device="cpu")  # nothing is left to be done
+    older = snapshot.read(path)
+    del older["device"]
+    snapshot.write(path, older)
+    nl.trainers.fit(network(9), digits, recipe=recipe, checkpoint=path, device="cpu")
+
+
 CHILD = """
 import sys
 import torch
