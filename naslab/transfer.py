@@ -60,6 +60,11 @@ def _waits(value: Number) -> bool:
 
 def numbers(values: Iterable[Number]) -> list[float]:
     """Returns all values as numbers of Python, in one copy from each device."""
+    return fetched(values)[0]
+
+
+def fetched(values: Iterable[Number], arrays: Sequence[Tensor] = ()) -> tuple[list[float], list[Tensor]]:
+    """Returns values as numbers of Python, and tensors on the CPU, all in one copy from each device."""
     asked = [value if isinstance(value, Pending) else _asking(value) for value in values]
     there = {
         id(tensor): tensor
@@ -68,11 +73,13 @@ def numbers(values: Iterable[Number]) -> list[float]:
         for tensor in one.tensors
         if tensor.device.type != "cpu"
     }
-    read = dict(zip(there, to_host(list(there.values())), strict=True))
-    return [
+    here = to_host([*there.values(), *arrays])
+    read = dict(zip(there, here, strict=False))
+    found = [
         one.then(*(read.get(id(tensor), tensor).item() for tensor in one.tensors)) if isinstance(one, Pending) else one
         for one in asked
     ]
+    return found, here[len(there) :]
 
 
 def _asking(value: float | Tensor) -> float | Pending:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks.mixture import Mixture, mixture
 from naslab.networks.recurrent_cell import Dropouts, Inputs, RecurrentCellModel, parted
+from naslab.operations import indexing
 from naslab.operations.recurrent_wiring import ACTIVATIONS, Wiring
 from naslab.tasks.sequence import RecurrentOutputs
 
@@ -64,7 +65,7 @@ class CellMixture:
             raise SpecError("a recurrent supernet has no skip connections to drop behind; leave SkipDropout out")
         columns = [self.operations.index(name) if name in self.operations else None for name in ACTIVATIONS]
         wiring, rows = self._wiring(mixed.used, columns)
-        matrix = mixed.weights if len(rows) == self.shape[0] else mixed.weights[rows]
+        matrix = mixed.weights if len(rows) == self.shape[0] else indexing.picked(mixed.weights, rows)
         nothing = matrix.new_zeros(len(rows))
         picked = [nothing if column is None else matrix[:, column] for column in columns]
         return wiring, torch.stack(picked, dim=1)

@@ -38,8 +38,8 @@ class Seen(NamedTuple):
 
     outputs: Any
     """Outputs of the network, detached from the autograd graph."""
-    loss: float
-    """Loss of the task, without its regularisation."""
+    loss: Tensor
+    """Loss of the task, without its regularisation; detached."""
 
 
 class Feed:

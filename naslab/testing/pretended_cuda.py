@@ -38,9 +38,19 @@ import torch.utils._foreach_utils
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from naslab.testing.pretended_tensor import GPU, Ledger, Mixed, PretendedTensor, aten, current, dispatched, is_gpu
+from naslab.operations import indexing
+from naslab.testing.pretended_tensor import (
+    GPU,
+    Ledger,
+    Mixed,
+    PretendedTensor,
+    aten,
+    current,
+    dispatched,
+    is_gpu,
+    tensors_in,
+)
 
 __all__ = ["Mixed", "PretendedCuda"]
 
@@ -83,6 +93,7 @@ class PretendedCuda:
             for where, name, value in _replacements():
                 stack.enter_context(patch.object(where, name, value))
             stack.enter_context(_foreach_as_on_a_gpu())
+            stack.enter_context(patch.dict(indexing._kept, clear=True))  # a real GPU has the same name
             # parameters of a module are replaced by those on the device, since a tensor cannot change its class
             before = torch.__future__.get_overwrite_module_params_on_conversion()
             torch.__future__.set_overwrite_module_params_on_conversion(True)
@@ -114,7 +125,7 @@ class _Functions(TorchFunctionMode):
             made = func(*args, **{**kwargs, "device": None})
             return made if isinstance(made, PretendedTensor) else aten._to_copy.default(made, device=GPU)
         functions, generator = current.functions, current.generator
-        if any(isinstance(leaf, PretendedTensor) for leaf in tree_leaves((args, kwargs))):
+        if any(isinstance(tensor, PretendedTensor) for tensor in tensors_in((args, kwargs))):
             current.functions = (*functions, func)
         if (drawn_from := kwargs.get("generator")) is not None:
             current.generator = drawn_from.device

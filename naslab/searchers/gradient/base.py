@@ -29,6 +29,7 @@ from naslab.searchers.gradient.adjustable import Adjustable
 from naslab.searchers.gradient.history import EpochHistory
 from naslab.searchers.gradient.mixing import JointSoftmax, entering
 from naslab.searchers.gradient.objective import SingleLevel
+from naslab.searchers.gradient.on_host import OnHost
 from naslab.searchers.gradient.optimizers import Optimizers
 from naslab.searchers.gradient.parts import Parts, to_json
 from naslab.searchers.gradient.regularizers import (
@@ -141,6 +142,9 @@ class GradientSearcherBase(Adjustable):
         self._timetable = self._feeds["weights"].timetable
         self._step = 0
         self._baseline: float | None = None
+        self._reward = 0.0
+        """Reward of the last sample (`Reinforce`)."""
+        self._chooses_on_host = "on_host" in signature(self.parts.sampling.draw).parameters
         self._warming_up = False
         """True if the last step was one of the warm-up, in which only the weights move."""
         self._new_phases: list[Phase] = []
@@ -181,8 +185,8 @@ class GradientSearcherBase(Adjustable):
             if isinstance(regularizer, Resource)
             for part, matrix in regularizer.costs(self.network, task, shapes).items()
         }
-        learnt = {**self.alphas, **{f"{part}-edges": logits for part, logits in self.edges.items()}}
-        self._optimizers = Optimizers(self.network, learnt, hyper)
+        self._on_host = OnHost(self._learnt)
+        self._optimizers = Optimizers(self.network, self._learnt(), hyper, self._on_host.check)
         self._weights = self._optimizers.weights
 
     def _initial_parameters(self, what: str, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
@@ -284,6 +288,13 @@ class GradientSearcherBase(Adjustable):
                 yield
         except Diverged as error:
             raise Diverged(f"step {self._step + 1}: {error}") from None
+        except (ArithmeticError, LookupError, RuntimeError, ValueError):
+            # Numbers that are no longer finite are noticed when they are read, and an error may come of them before.
+            try:
+                self._on_host.numbers()
+            except Diverged as error:
+                raise Diverged(f"step {self._step + 1}: {error}") from None
+            raise
 
     # --- progress --------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from torch import Tensor
 
 from naslab.networks.frozen import frozen
 from naslab.networks.step_memory import Beyond
+from naslab.operations import foreach
 
 Loss = Callable[[], Tensor]
 Product = Callable[[Loss, Sequence[Tensor], Sequence[Tensor], Sequence[Tensor]], list[Tensor]]
@@ -67,11 +68,13 @@ class InnerStep:
 
     def move(self, weights: Sequence[Tensor], gradients: Sequence[Tensor]) -> list[Tensor]:
         """Returns the moved weights w'; the given ones are not changed. The gradients are clipped already."""
-        moved = []
-        for w, gradient, m in zip(weights, gradients, self.momentum, strict=True):
-            direction = gradient + self.weight_decay * w
-            moved.append(w - self.xi * (direction if m is None else direction + m))
-        return moved
+        direction = foreach.added(gradients, foreach.scaled(self.weight_decay, weights))
+        moving = {number: m for number, m in enumerate(self.momentum) if m is not None}
+        if moving:
+            summed = foreach.added([direction[number] for number in moving], list(moving.values()))
+            for number, moved in zip(moving, summed, strict=True):
+                direction[number] = moved
+        return foreach.subtracted(weights, foreach.scaled(self.xi, direction))
 
 
 @contextmanager
@@ -81,17 +84,11 @@ def weights_at(weights: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[
     Copies, rather than adding and subtracting a step: the latter would leave rounding errors in the weights.
     """
     own = [w.detach().clone() for w in weights]
-    _assign(weights, values)
+    foreach.assign(weights, values)
     try:
         yield
     finally:
-        _assign(weights, own)
-
-
-def _assign(weights: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    with torch.no_grad():
-        for w, value in zip(weights, values, strict=True):
-            w.copy_(value)
+        foreach.assign(weights, own)
 
 
 def gradients(loss: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -114,13 +111,14 @@ def finite_difference_product(radius: float = 0.01) -> Product:
 
     def product(loss: Loss, weights: Sequence[Tensor], alphas: Sequence[Tensor], v: Sequence[Tensor]) -> list[Tensor]:
         norm = torch.sqrt(sum((x.pow(2).sum() for x in v), start=torch.zeros((), dtype=v[0].dtype, device=v[0].device)))
-        if norm == 0:  # e would be infinite; the product with a zero vector is zero
-            return [torch.zeros_like(a) for a in alphas]
-        epsilon = radius / norm
+        # Without a direction e would be infinite. Any number does: both sides are then equal, and the product is zero.
+        # That it is zero is not read, since the host would wait for the device.
+        epsilon = radius / torch.where(norm == 0, torch.ones_like(norm), norm)
         sides = []
         with frozen(weights):  # only gradients with respect to alpha are asked for
             for sign in (1, -1):
-                with weights_at(weights, [w.detach() + sign * epsilon * x for w, x in zip(weights, v, strict=True)]):
+                side = foreach.added([w.detach() for w in weights], foreach.scaled(sign * epsilon, v))
+                with weights_at(weights, side):
                     sides.append(gradients(loss(), alphas))
         return [(plus - minus) / (2 * epsilon) for plus, minus in zip(*sides, strict=True)]
 

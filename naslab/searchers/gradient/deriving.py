@@ -19,6 +19,7 @@ from naslab.operations.indexing import picked
 from naslab.searchers.feed import Feed
 from naslab.searchers.gradient.history import EpochHistory, Sized
 from naslab.searchers.gradient.mixing import Simplexes, in_order
+from naslab.searchers.gradient.on_host import OnHost
 from naslab.searchers.gradient.parts import Parts
 from naslab.searchers.gradient.regularizers import (
     SizeTracking,
@@ -29,6 +30,12 @@ from naslab.searchers.inherited import inherited_metrics
 from naslab.searchers.supernet_searcher import SupernetSearcher
 from naslab.tasks.task import Task
 from naslab.threads import torch_threads
+from naslab.transfer import to_device, to_host
+
+
+def edges_of(part: str) -> str:
+    """Returns the name of the logits of a part's edges, among all tensors that the architecture learns."""
+    return f"{part}-edges"
 
 
 class Deriving(SupernetSearcher):
@@ -48,6 +55,7 @@ class Deriving(SupernetSearcher):
     """Part -> for each node, the rows of the edges that enter it."""
     _simplexes: dict[str, Simplexes]
     _masks: Masks
+    _on_host: OnHost
     _history: EpochHistory
     _feeds: dict[str, Feed]
     _takes_mixtures: bool
@@ -60,7 +68,8 @@ class Deriving(SupernetSearcher):
         distribution of the node that it enters.
         """
         with torch.no_grad():
-            return {part: mean.float().cpu().numpy() for part, mean in self._mean().items()}
+            found = self._by_edges(self.parts.sampling.mean, self._on_host.copies())
+            return {part: mean.float().numpy() for part, mean in found.items()}
 
     @property
     def best(self) -> Architecture:
@@ -100,38 +109,50 @@ class Deriving(SupernetSearcher):
                 names=metrics,
             )
 
-    def _edge_shares(self, part: str) -> Tensor:
-        """Returns the share of each edge, [E]: a softmax over the edges into each node (PC-DARTS, Eq. 4)."""
-        logits = self._masks.masked_edge_logits(part, self.edges[part])
+    def _edge_shares(self, part: str, edges: Tensor) -> Tensor:
+        """Returns the share of each edge, [E]: a softmax over the edges into each node (PC-DARTS, Eq. 4).
+
+        Args:
+            part: the part.
+            edges: its logits of the edges, [E].
+        """
+        logits = self._masks.masked_edge_logits(part, edges)
         shares = [picked(logits, rows).softmax(dim=0) for rows in self._entering[part]]
         return in_order(torch.cat(shares), self._entering[part])
 
-    def _masked_alphas(self, part: str) -> Tensor:
+    def _masked_alphas(self, part: str, alpha: Tensor) -> Tensor:
         """Returns the alphas [E, O] of a part, with minus infinity for forbidden operations."""
         together = self._simplexes[part].groups is not None
-        return self._masks.masked_alphas(part, self.alphas[part], together=together)
+        return self._masks.masked_alphas(part, alpha, together=together)
 
     def _mean(self) -> dict[str, Tensor]:
         """Returns part -> the expected weights of the operations, [E, O], differentiable in the alphas."""
-        return self._by_edges(self.parts.sampling.mean)
+        return self._by_edges(self.parts.sampling.mean, self._learnt())
 
-    def _by_edges(self, rule: Callable[[Tensor, Simplexes], Tensor]) -> dict[str, Tensor]:
+    def _learnt(self) -> dict[str, Tensor]:
+        """Returns name -> tensor that the architecture learns: alphas by their part, logits of edges by `edges_of`."""
+        return {**self.alphas, **{edges_of(part): logits for part, logits in self.edges.items()}}
+
+    def _by_edges(self, rule: Callable[[Tensor, Simplexes], Tensor], learnt: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns part -> the rule's weights of the operations, [E, O], times the edges' shares if there are any.
 
         Args:
             rule: (alphas [E, O], simplexes) -> weights [E, O].
+            learnt: what the architecture learns, as `_learnt` returns it, or as it is on the host.
         """
         found = {
-            part: self._masks.masked_weights(part, rule(self._masked_alphas(part), self._simplexes[part]))
+            part: self._masks.masked_weights(part, rule(self._masked_alphas(part, learnt[part]), self._simplexes[part]))
             for part in self.alphas
         }
-        return {part: m * self._edge_shares(part).unsqueeze(1) for part, m in found.items()} if self.edges else found
+        if not self.edges:
+            return found
+        return {part: m * self._edge_shares(part, learnt[edges_of(part)]).unsqueeze(1) for part, m in found.items()}
 
     def _derived(self) -> Architecture:
         """Returns the architecture that the space derives from the operations' strengths (`Sampling.strengths`)."""
         with torch.no_grad():
-            strengths = self._by_edges(self.parts.sampling.strengths)
-            found = {part: self._masks.ranked(part, m.float().cpu().numpy()) for part, m in strengths.items()}
+            strengths = self._by_edges(self.parts.sampling.strengths, self._on_host.copies())
+            found = {part: self._masks.ranked(part, m.float().numpy()) for part, m in strengths.items()}
             return self.space.discretize(found)  # type: ignore[attr-defined]
 
     def _mixed(self, weights: Mapping[str, Drawn], *, every: bool = False) -> dict[str, Tensor | Mixture]:
@@ -139,18 +160,23 @@ class Deriving(SupernetSearcher):
 
         Args:
             weights: part -> its weights.
-            every: as of `Drawn.mixture`.
+            every: as of `Drawn.computed`.
         """
+        if not self._takes_mixtures:
+            return {part: one.weights for part, one in weights.items()}
+        # what the host does not know, because it did not draw it, it reads for all parts together
+        used = to_host([one.computed(every=every) for one in weights.values()])
         return {
-            part: one.mixture(every=every) if self._takes_mixtures else one.weights for part, one in weights.items()
+            part: Mixture(one.weights, some.tolist()) for (part, one), some in zip(weights.items(), used, strict=True)
         }
 
     def _one_hot(self, child: Architecture) -> dict[str, Tensor | Mixture]:
         """Returns part -> the one-hot weights of a child's operations, in the form that the supernet takes."""
         kept = self.space.one_hot(child)  # type: ignore[attr-defined]
-        if self._takes_mixtures:
-            return {part: Mixture.one_hot(matrix, self.device) for part, matrix in kept.items()}
-        return {part: torch.from_numpy(matrix).to(self.device) for part, matrix in kept.items()}
+        there = to_device({part: torch.from_numpy(matrix) for part, matrix in kept.items()}, self.device)
+        if not self._takes_mixtures:
+            return {**there}
+        return {part: Mixture(there[part], (matrix != 0).tolist()) for part, matrix in kept.items()}
 
     @property
     def _counted(self) -> tuple[str, ...]:

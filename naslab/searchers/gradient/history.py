@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from naslab.architecture import Architecture
 from naslab.searchers.gradient.regularizers import FITNESS, StoppingCriterion
-from naslab.tasks.metrics import Ratio
+from naslab.tasks.metrics import Ratio, settled
 from naslab.tasks.task import LOSS, Task
 
 
@@ -59,6 +59,8 @@ class EpochHistory:
         self.records: list[dict[str, Any]] = []
         self.seen: list[Any] = []
         """Values of the steps of this epoch, or their numerators and denominators."""
+        self._unread: list[Any] = []
+        """States of the metric for later steps, whose numbers are still to be read from a device."""
         self.stopped: int | None = None
         """Step after which a criterion ended the search; None while none has."""
         self.kept: list[str] | None = None
@@ -75,10 +77,10 @@ class EpochHistory:
         """
         if not self.criteria:
             return
-        state = self._metric.update(None, outputs, batch)
-        self.seen.append(list(state) if self._adds_up else self._metric.compute(state))
+        self._unread.append(self._metric.update(None, outputs, batch))
         if not end_of_epoch:
             return
+        self._settle()
         value = (
             self._metric.compute(self._metric.merge(self.seen)) if self._adds_up else sum(self.seen) / len(self.seen)
         )
@@ -97,6 +99,11 @@ class EpochHistory:
             if epoch is not None and self.stopped is None:
                 self.stopped, self.kept = search.step, self.records[epoch]["choices"]
 
+    def _settle(self) -> None:
+        """Read what is still to be read, in one copy."""
+        states, self._unread = settled(self._unread), []
+        self.seen += [list(state) if self._adds_up else self._metric.compute(state) for state in states]
+
     def by_size(self, space: str) -> list[Sized]:
         """Returns the best cell of every size so far, small to large; `space` is the name of the space."""
         best: dict[int, Sized] = {}
@@ -108,10 +115,12 @@ class EpochHistory:
 
     def state_dict(self) -> str:
         """All of it, as JSON."""
+        self._settle()
         return json.dumps([self.records, self.seen, self.stopped, self.kept])
 
     def load_state_dict(self, state: str) -> None:
         """Take back what `state_dict` returned, also in an earlier version, which knew of accuracies only."""
+        self._unread = []
         records, self.seen, self.stopped, self.kept = json.loads(state)
         self.records = [
             record if FITNESS in record else {**record, FITNESS: record.get("valid_accuracy")} for record in records

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from naslab.errors import Diverged
+from naslab.operations import foreach
 from naslab.searchers.gradient.bilevel import InnerStep
+from naslab.searchers.gradient.on_host import must_be_finite
 from naslab.searchers.gradient.training import Training
 from naslab.snapshot import State
 
 
 class Optimizers:
-    """SGD with momentum for the weights of a network, Adam for the alphas."""
+    """SGD with momentum for the weights of a network, Adam for the alphas.
 
-    def __init__(self, network: nn.Module, alphas: Mapping[str, Tensor], hyper: Training) -> None:
-        self.network, self.alphas, self.hyper = network, dict(alphas), hyper
+    Args:
+        network: the network.
+        alphas: name -> tensor that the architecture learns.
+        hyper: rates, momentum, decays and clipping.
+        check: called with the name and the value of every gradient that has to be finite.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        alphas: Mapping[str, Tensor],
+        hyper: Training,
+        check: Callable[[str, Tensor], None] = must_be_finite,
+    ) -> None:
+        self.network, self.alphas, self.hyper, self._check = network, dict(alphas), hyper, check
         self.weight_decay, self.alpha_weight_decay = hyper.w_weight_decay, hyper.alpha_weight_decay
         """Weight decays of the next update; settings change them during the search."""
         self.weights = list(network.parameters())
@@ -45,7 +59,7 @@ class Optimizers:
         """
         before = self._frozen_values(frozen_entries or [])
         for alpha, gradient in zip(self.alphas.values(), gradients, strict=True):
-            must_be_finite("gradient of the architecture", gradient)
+            self._check("gradient of the architecture", gradient)
             alpha.grad = gradient
         for group in self.adam.param_groups:
             group["lr"], group["weight_decay"] = rate, self.alpha_weight_decay
@@ -54,28 +68,28 @@ class Optimizers:
         # frozen entries are written back afterwards, and their moments too; a moment that did not exist before is 0.
         with torch.no_grad():
             for alpha, where, value, moments in before:
-                alpha[where] = value
+                alpha.copy_(torch.where(where, value, alpha))
                 for key, moment in self.adam.state[alpha].items():
                     if moment.shape == alpha.shape:
-                        moment[where] = moments.get(key, 0.0)
+                        moment.copy_(torch.where(where, moments.get(key, torch.zeros_like(moment)), moment))
 
     def _frozen_values(
         self, frozen_entries: Sequence[Tensor | None]
     ) -> list[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
-        """Returns (alphas, mask, values under the mask, moments under the mask) for each tensor that has a mask."""
+        """Returns (alphas, mask, their values, their moments) before an update, for each tensor that has a mask."""
         found = []
         for alpha, where in zip(self.alphas.values(), frozen_entries, strict=False):
             if where is not None:
                 # not Adam's count of its steps, which is one number for the whole tensor
-                moments = {key: m for key, m in self.adam.state.get(alpha, {}).items() if m.shape == alpha.shape}
-                kept = {key: moment[where].clone() for key, moment in moments.items()}
-                found.append((alpha, where, alpha.detach()[where].clone(), kept))
+                state = self.adam.state.get(alpha, {})
+                moments = {key: moment.clone() for key, moment in state.items() if moment.shape == alpha.shape}
+                found.append((alpha, where, alpha.detach().clone(), moments))
         return found
 
     def move_weights(self, rate: float) -> None:
         """Update the weights by SGD with the gradients in their `.grad`, clipped by norm; then clear the gradients."""
         norm = nn.utils.clip_grad_norm_(self.weights, self.hyper.gradient_clipping)
-        must_be_finite("gradient of the weights", norm)
+        self._check("gradient of the weights", norm)
         for group in self.sgd.param_groups:
             group["lr"], group["weight_decay"] = rate, self.weight_decay
         self.sgd.step()
@@ -90,10 +104,14 @@ class Optimizers:
         """
         # None before the first step, which has no momentum. The products are new tensors: SGD's buffers do not change.
         buffers = [self.sgd.state.get(w, {}).get("momentum_buffer") for w in self.weights]
+        if all(buffer is not None for buffer in buffers):
+            buffers = foreach.scaled(self.hyper.w_momentum, buffers)
+        else:
+            buffers = [None if buffer is None else self.hyper.w_momentum * buffer for buffer in buffers]
         return InnerStep(
             xi=rate,
             weight_decay=self.weight_decay,
-            momentum=[None if b is None else self.hyper.w_momentum * b for b in buffers],
+            momentum=buffers,
             clip=self.hyper.gradient_clipping if clipped else math.inf,
         )
 
@@ -125,16 +143,6 @@ class Optimizers:
             for key, tensor in _below(f"adam/{name}/", tensors).items():
                 # Adam's step count lies on the CPU whatever the device of the alphas (torch's default, not capturable)
                 self.adam.state[alpha][key] = tensor.to("cpu" if key == "step" else alpha.device, copy=True)
-
-
-def must_be_finite(what: str, value: Tensor) -> None:
-    """Raises `Diverged` if any number of `value` is NaN or infinite; `what` names it in the message."""
-    if not bool(torch.isfinite(value).all()):
-        raise Diverged(
-            f"the {what} is no longer finite (NaN or infinite); the step was not kept. "
-            "Most often the loss has been growing for some steps: search.rewind(step) to before that, lower w_lr "
-            "or alpha_lr with search.set(name, value), and go on"
-        )
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -34,6 +34,7 @@ from naslab.networks.skip_dropout import SkipMasks
 from naslab.searchers.gradient.bilevel import gradients
 from naslab.searchers.gradient.schedule import Schedule, at_least_zero, positive, share
 from naslab.tasks.task import Task
+from naslab.transfer import to_device
 
 Weights = Mapping[str, Tensor]
 """Part -> a number for each operation, [E, O]."""
@@ -203,7 +204,9 @@ class Perturbation(Regularizer):
         """
         radius = values[PERTURBATION]
         # uniform in [-radius, radius]; it is also the random start of the adversary
-        now = {part: w + radius * (2 * torch.rand(w.shape, generator=noise).to(w) - 1) for part, w in weights.items()}
+        noises = {part: torch.rand(w.shape, generator=noise).to(w.dtype) for part, w in weights.items()}
+        noises = to_device(noises, next(iter(weights.values())).device)
+        now = {part: w + radius * (2 * noises[part] - 1) for part, w in weights.items()}
         now = {part: _as_before(w, weights[part], allowed.get(part)) for part, w in now.items()}
         for _ in range(self.steps if self.kind == "adversarial" else 0):
             climbing = {part: w.detach().requires_grad_() for part, w in now.items()}

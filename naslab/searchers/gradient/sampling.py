@@ -32,10 +32,11 @@ from torch import Tensor
 
 from naslab.errors import SpecError
 from naslab.fields import settle
-from naslab.networks.mixture import Mixture, as_mixture
+from naslab.operations.indexing import index_on
 from naslab.randomness import seeded
 from naslab.searchers.gradient.mixing import Simplexes, softmax
 from naslab.searchers.gradient.schedule import Schedule, positive, share
+from naslab.transfer import to_device, to_host
 
 COLDEST = 1e-3
 """The lowest temperature. Below it, softmax(x / t) is 0 or 1 in float32, and its gradient is rounded to zero."""
@@ -48,26 +49,32 @@ class Drawn:
     weights: Tensor
     """Weights, [E, O]."""
     used: Tensor | None = None
-    """[E, O] bool, True for the operations to compute. None: those with a weight, and those whose alpha needs a
-    gradient."""
+    """[E, O] bool, True for the operations to compute; on the CPU if the host chose them. None: those with a weight,
+    and those whose alpha needs a gradient."""
     log_probability: Tensor | None = None
     """Log-probability of the sample, a scalar, if the gradient estimator needs it (`Reinforce`)."""
 
-    def mixture(self, *, every: bool = False) -> Mixture:
-        """Returns the same weights as a `Mixture`, for supernets that take one.
+    def computed(self, *, every: bool = False) -> Tensor:
+        """Returns the operations to compute, [E, O] bool.
 
         Args:
             every: where `used` is None, compute operations with a weight of 0, too, so that all samples compute alike.
         """
-        if every and self.used is None:
-            return Mixture.of_all(self.weights)
-        # `tolist` copies from the device once here, so that the supernet need not ask a tensor which operations to run
-        return as_mixture(self.weights) if self.used is None else Mixture(self.weights, self.used.tolist())
+        if self.used is not None:
+            return self.used
+        if every or self.weights.requires_grad or self.weights.is_meta:
+            return torch.ones(self.weights.shape, dtype=torch.bool, device="cpu")
+        return self.weights != 0
 
-    def only(self, allowed: Tensor) -> Drawn:
-        """Returns the weights with 0 for operations that are not allowed, a mask [E, O]; these are not computed."""
+    def only(self, allowed: Tensor, on_host: Tensor) -> Drawn:
+        """Returns the weights with 0 for operations that are not allowed; these are not computed.
+
+        Args:
+            allowed: mask [E, O], on the device of the weights.
+            on_host: the same mask on the CPU.
+        """
         weights = torch.where(allowed, self.weights, torch.zeros_like(self.weights))
-        used = allowed if self.used is None else self.used & allowed
+        used = on_host if self.used is None else self.used & (on_host if self.used.is_cpu else allowed)
         return Drawn(weights, used, self.log_probability)
 
     def with_edges(self, shares: Tensor) -> Drawn:
@@ -78,7 +85,7 @@ class Drawn:
 def gumbel(like: Tensor, noise: torch.Generator) -> Tensor:
     """Returns standard Gumbel numbers in the shape, dtype and device of a tensor."""
     # -log of an exponential number is a Gumbel number. Drawn on the CPU, so that all devices see the same numbers.
-    return -torch.empty(like.shape).exponential_(generator=noise).log().to(like)
+    return to_device(-torch.empty(like.shape).exponential_(generator=noise).log().to(like.dtype), like.device)
 
 
 def log_softmax(x: Tensor) -> Tensor:
@@ -105,6 +112,9 @@ class Sampling(ABC):
         self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
     ) -> Drawn:
         """Returns the weights of one part for one step.
+
+        A method with one more argument, `on_host`, gets the same alphas on the CPU, detached, and can choose operations
+        without waiting for the device.
 
         Args:
             alpha: [E, O]; minus infinity for operations that are forbidden.
@@ -197,20 +207,41 @@ class StraightThrough(_Tempered):
     twice: ClassVar[bool] = False
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
+        self,
+        alpha: Tensor,
+        simplexes: Simplexes,
+        noise: torch.Generator,
+        values: Mapping[str, float],
+        half: str,
+        on_host: Tensor | None = None,
     ) -> Drawn:
-        scores = simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)
+        scores, known = _scores(alpha, simplexes, noise, on_host)
         soft = simplexes.map(softmax, scores / values["temperature"])
-        chosen = simplexes.map(largest, scores.detach())
+        used = simplexes.map(largest, known)
+        chosen = to_device(used, alpha.device)
         # Forward: one-hot, since soft - soft is 0. Backward: the gradient of soft, at the chosen operation alone, whose
         # output is the only one there is (Eq. 7). Written as a product rather than `chosen + soft - soft.detach()`,
         # which would ask for the outputs of all operations.
-        return Drawn(chosen + chosen * (soft - soft.detach()), chosen > 0)
+        return Drawn(chosen + chosen * (soft - soft.detach()), used > 0)
 
 
-def _drawn_one(alpha: Tensor, simplexes: Simplexes, noise: torch.Generator) -> Tensor:
-    """Returns the one-hot [E, O] of one operation of each simplex, drawn from p by the Gumbel-max trick."""
-    return simplexes.map(largest, (simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)).detach())
+def _scores(
+    alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, on_host: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Returns log p + g, [E, O]: differentiable in the alphas; and detached on the CPU, where operations are chosen.
+
+    Args:
+        alpha: alphas, [E, O].
+        simplexes: the groups of operations that are weighed against each other.
+        noise: source of the Gumbel numbers g.
+        on_host: the alphas on the CPU; copied there if left out.
+    """
+    if alpha.device.type == "cpu":
+        scores = simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)
+        return scores, scores.detach()
+    here = to_host([alpha])[0] if on_host is None else on_host
+    g = gumbel(here, noise)
+    return simplexes.map(log_softmax, alpha) + to_device(g, alpha.device), simplexes.map(log_softmax, here) + g
 
 
 @dataclass(frozen=True)
@@ -221,20 +252,27 @@ class BinaryGates(Sampling):
     twice: ClassVar[bool] = False
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
+        self,
+        alpha: Tensor,
+        simplexes: Simplexes,
+        noise: torch.Generator,
+        values: Mapping[str, float],
+        half: str,
+        on_host: Tensor | None = None,
     ) -> Drawn:
+        _, scores = _scores(alpha.detach(), simplexes, noise, on_host)
         if half == "weights":
-            chosen = _drawn_one(alpha, simplexes, noise)
-            return Drawn(chosen, chosen > 0)
-        scores = (simplexes.map(log_softmax, alpha) + gumbel(alpha, noise)).detach()
+            used = simplexes.map(largest, scores)
+            return Drawn(to_device(used, alpha.device), used > 0)
         # a forbidden operation has a score of minus infinity: where only one is left, there is no second path
-        pair = (simplexes.map(_two_largest, scores) > 0) & scores.isfinite()
+        used = (simplexes.map(_two_largest, scores) > 0) & scores.isfinite()
+        pair = to_device(used, alpha.device)
         # p renormalised over the pair (Sec. 3.2.1); its softmax has the gradient p_j (d_ij - p_i) of Eq. 4
         between = simplexes.map(softmax, alpha.masked_fill(~pair, -torch.inf))
         open_one = simplexes.map(largest, between.detach().log() + gumbel(alpha, noise))
         # Forward: the open path weighs 1, the closed one 0. Backward: dL/dg_j of both gates, which is why the closed
         # path is computed too.
-        return Drawn(open_one + (between - between.detach()), pair)
+        return Drawn(open_one + (between - between.detach()), used)
 
     def rescaled(self, before: Tensor, after: Tensor, drawn: Drawn, simplexes: Simplexes) -> Tensor:
         """Returns the alphas [E, O] after an update, rescaled so that only the two sampled paths change probability.
@@ -250,7 +288,7 @@ class BinaryGates(Sampling):
             simplexes: the groups of operations that are weighed against each other.
         """
         assert drawn.used is not None
-        closed = ~drawn.used
+        closed = ~to_device(drawn.used, after.device)
         risen = simplexes.map(
             lambda new, old: (new.logsumexp(-1, keepdim=True) - old.logsumexp(-1, keepdim=True)).expand_as(new),
             after.masked_fill(closed, -torch.inf),
@@ -284,11 +322,19 @@ class Reinforce(Sampling):
         return {"baseline_decay": knob}
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
+        self,
+        alpha: Tensor,
+        simplexes: Simplexes,
+        noise: torch.Generator,
+        values: Mapping[str, float],
+        half: str,
+        on_host: Tensor | None = None,
     ) -> Drawn:
-        chosen = _drawn_one(alpha, simplexes, noise)
+        used = simplexes.map(largest, _scores(alpha.detach(), simplexes, noise, on_host)[1])
+        chosen = to_device(used, alpha.device)
         # `where`, not a product: a forbidden operation has log p = -inf, and 0 * -inf would be NaN
-        return Drawn(chosen, chosen > 0, torch.where(chosen > 0, simplexes.map(log_softmax, alpha), 0.0).sum())
+        log_probability = torch.where(chosen > 0, simplexes.map(log_softmax, alpha), 0.0).sum()
+        return Drawn(chosen, used > 0, log_probability)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,10 +350,17 @@ class Dirichlet(Sampling):
             raise SpecError(f'derivation must be "mean" or "softmax", not {self.derivation!r}')
 
     def draw(
-        self, alpha: Tensor, simplexes: Simplexes, noise: torch.Generator, values: Mapping[str, float], half: str
+        self,
+        alpha: Tensor,
+        simplexes: Simplexes,
+        noise: torch.Generator,
+        values: Mapping[str, float],
+        half: str,
+        on_host: Tensor | None = None,
     ) -> Drawn:
+        allowed = ~(to_host([alpha.detach()])[0] if on_host is None else on_host).isneginf()
         with seeded("dirichlet", noise.initial_seed(), device=alpha.device):  # torch's distributions take no generator
-            return Drawn(simplexes.map(_from_dirichlet, concentration(alpha)))
+            return Drawn(simplexes.map(_from_dirichlet, concentration(alpha), allowed))
 
     def mean(self, alpha: Tensor, simplexes: Simplexes) -> Tensor:
         return simplexes.map(lambda c: c / c.sum(dim=-1, keepdim=True), concentration(alpha))
@@ -321,21 +374,21 @@ def concentration(alpha: Tensor) -> Tensor:
 
     Minus infinity marks a forbidden operation.
     """
-    found = (F.elu(alpha) + 1).clamp_min(1e-6)
-    forbidden = alpha.isneginf()
-    return found.masked_fill(forbidden, 0.0) if bool(forbidden.any()) else found
+    return (F.elu(alpha) + 1).clamp_min(1e-6).masked_fill(alpha.isneginf(), 0.0)
 
 
-def _from_dirichlet(c: Tensor) -> Tensor:
-    """Returns weights [S, n] drawn for concentrations [S, n]; a concentration of 0 marks no option, which weighs 0."""
-    # `rsample` is differentiable in the concentrations (implicit reparameterisation), as DrNAS, Eq. 4, needs
-    if bool((c > 0).all()):
-        return torch.distributions.Dirichlet(c).rsample()
-    # torch's Dirichlet refuses concentrations of 0, so each row is drawn over its own options
+def _from_dirichlet(c: Tensor, allowed: Tensor) -> Tensor:
+    """Returns weights [S, n] drawn for concentrations [S, n]; 0 for what is not allowed, a mask [S, n] on the CPU."""
+    # `rsample` is differentiable in the concentrations (implicit reparameterisation), as DrNAS, Eq. 4, needs. It does
+    # not look whether they are positive, which would wait for the device.
+    if bool(allowed.all()):
+        return torch.distributions.Dirichlet(c, validate_args=False).rsample()
+    # nothing can be drawn for a concentration of 0, so each row is drawn over its own options
     rows = []
-    for row in c:
-        options = row.nonzero()[:, 0]
-        rows.append(torch.zeros_like(row).index_put((options,), torch.distributions.Dirichlet(row[options]).rsample()))
+    for row, some in zip(c, allowed, strict=True):
+        options = index_on(tuple(some.nonzero()[:, 0].tolist()), c.device)
+        drawn = torch.distributions.Dirichlet(row[options], validate_args=False).rsample()
+        rows.append(torch.zeros_like(row).index_put((options,), drawn))
     return torch.stack(rows)
 
 

@@ -36,7 +36,6 @@ from naslab.searchers.feed import Seen, Taken
 from naslab.searchers.gradient.base import GradientSearcherBase
 from naslab.searchers.gradient.bilevel import gradients, weights_at
 from naslab.searchers.gradient.objective import FirstOrSecondOrder, Problem, SearchObjective, SingleLevel
-from naslab.searchers.gradient.optimizers import must_be_finite
 from naslab.searchers.gradient.regularizers import PERTURBATION, SKIP_DROPOUT, Perturbation, SkipDropout
 from naslab.searchers.gradient.sampling import BinaryGates, Drawn, Reinforce
 from naslab.searchers.overrides import ALPHAS, WEIGHTS
@@ -64,8 +63,8 @@ class GradientSearcher(GradientSearcherBase):
         epoch = self._timetable.epoch(self._step)
         values = {name: self._value_at(name, epoch) for name in self._schedules}
         with torch_threads(self.threads), self._naming_the_step():
-            for part, alpha in self.alphas.items():
-                must_be_finite(f"alphas ({part})", alpha)
+            self._on_host.begin()
+            self._check_alphas()
             self.network.train()
             self._passes.begin()
             # Both mini-batches are taken before anything moves: the inner step of second order needs the same training
@@ -87,6 +86,7 @@ class GradientSearcher(GradientSearcherBase):
                 # the architecture first: its second-order gradient is taken at the weights before their step
                 seen, gap = self._alpha_step(train, valid, values)
                 trained = self._weight_step(train, values)
+            metrics = self._read(train, trained, valid, seen, gap)
         # The carries are written last: until here, a repeated pass over the mini-batch begins with the same state.
         self._feeds["weights"].keep(trained.outputs)
         if not single:
@@ -95,22 +95,42 @@ class GradientSearcher(GradientSearcherBase):
         self._history.update(seen.outputs, valid.batch, self, self._timetable.ends_epoch(self._step - 1))
         probabilities = self.probabilities()
         best = self.best
-        of_train = self.task.measured(trained.outputs, train.batch, loss=trained.loss)
-        of_valid = of_train if seen is trained else self.task.measured(seen.outputs, valid.batch, loss=seen.loss)
         return SupernetStep(
             step=self._step,
             epoch=epoch,
             metrics={
-                **{f"train/{name}": value for name, value in of_train.items()},
-                **{f"valid/{name}": value for name, value in of_valid.items()},
+                **metrics,
                 "entropy": _mean_entropy(probabilities),
-                "discretisation_gap": gap,
                 **{f"count/{name}": best.choices.count(name) for name in self._counted},
             },
             probabilities=probabilities,
             best=best,
             settings={**values, **self._overrides.in_force(self._step - 1), **self._masks.values},
         )
+
+    def _check_alphas(self) -> None:
+        """Have the alphas checked at the next read."""
+        for part, alpha in self.alphas.items():
+            self._on_host.check(f"alphas ({part})", alpha)
+
+    def _read(self, train: Taken, trained: Seen, valid: Taken, seen: Seen, gap: Tensor) -> dict[str, float]:
+        """Returns the metrics of the step by name.
+
+        They are read from the device in one copy, together with the checks of the step and the new alphas.
+
+        Raises:
+            Diverged: something that was to be checked is not finite.
+        """
+        of_train = self.task.pending_metrics(trained.outputs, train.batch, loss=trained.loss)
+        of_valid = of_train
+        if seen is not trained:
+            of_valid = self.task.pending_metrics(seen.outputs, valid.batch, loss=seen.loss)
+        named = {
+            **{f"train/{name}": value for name, value in of_train.items()},
+            **{f"valid/{name}": value for name, value in of_valid.items()},
+            "discretisation_gap": gap,
+        }
+        return dict(zip(named, self._on_host.numbers(named.values()), strict=True))
 
     def beside(self) -> list[Event]:
         """Returns a `Phase` if a warm-up began or ended with the last step, and at the end of an epoch the metrics that
@@ -140,7 +160,7 @@ class GradientSearcher(GradientSearcherBase):
         level = self.parts.level
         return replace(level, order=1) if self._overrides[WEIGHTS] and isinstance(level, FirstOrSecondOrder) else level
 
-    def _alpha_step(self, train: Taken, valid: Taken, values: Mapping[str, float]) -> tuple[Seen, float]:
+    def _alpha_step(self, train: Taken, valid: Taken, values: Mapping[str, float]) -> tuple[Seen, Tensor]:
         """Update the architecture. Returns outputs and loss on the validation mini-batch, and the discretisation gap.
 
         Each evaluation of a loss begins with the carry of its own stream, as it was before this step; second order
@@ -176,11 +196,11 @@ class GradientSearcher(GradientSearcherBase):
         self._move_alphas(self._with_penalties(found.gradients, values), values)
         # After the update: a baseline that contained the reward of its own sample would bias the gradient.
         if isinstance(self.parts.sampling, Reinforce):
-            reward, decay = self.task.reward_of(seen.outputs, valid.batch), values["baseline_decay"]
+            reward, decay = self._reward, values["baseline_decay"]
             self._baseline = reward if self._baseline is None else decay * self._baseline + (1 - decay) * reward
         return seen, gap
 
-    def _joint_step(self, train: Taken, values: Mapping[str, float]) -> tuple[Seen, float]:
+    def _joint_step(self, train: Taken, values: Mapping[str, float]) -> tuple[Seen, Tensor]:
         """Update architecture and weights by one backward pass (single level, SNAS); returns as `_alpha_step` does.
 
         There are two backward passes if the task regularises the weights: the architecture does not minimise that term.
@@ -189,7 +209,7 @@ class GradientSearcher(GradientSearcherBase):
         with frozen_statistics(self.network) if frozen_weights else nullcontext():
             outputs = self._forward(train.inputs, self._draw("architecture", values), "architecture", values)
         loss = self.task.loss(outputs, train.batch)
-        must_be_finite("training loss", loss)
+        self._on_host.check("training loss", loss)
         learnt = self._architecture_parameters()
         extra = self.task.regularisation(outputs, train.batch)
         if frozen_weights:
@@ -224,7 +244,7 @@ class GradientSearcher(GradientSearcherBase):
             with torch.no_grad(), frozen_statistics(self.network):
                 outputs = self._forward(train.inputs, drawn, "weights", values)
                 loss = self.task.loss(outputs, train.batch)
-            must_be_finite("training loss", loss)
+            self._on_host.check("training loss", loss)
             return self._seen(outputs, train.batch, loss)
         perturbation = self._regularizers.get(Perturbation)
         if isinstance(perturbation, Perturbation):
@@ -233,14 +253,14 @@ class GradientSearcher(GradientSearcherBase):
             drawn = self._perturbed(Perturbation(), drawn, train, {**values, PERTURBATION: radius})
         outputs = self._forward(train.inputs, drawn, "weights", values)
         loss = self.task.loss(outputs, train.batch)
-        must_be_finite("training loss", loss)
+        self._on_host.check("training loss", loss)
         self._optimizers.sgd.zero_grad()
         extra = self.task.regularisation(outputs, train.batch)
         (loss if extra is None else loss + extra).backward()  # the event reports `loss`, without the regularisation
         self._optimizers.move_weights(self._w_rate(train.batch, values))
         return self._seen(outputs, train.batch, loss)
 
-    def _evaluate(self, valid: Taken, values: Mapping[str, float]) -> tuple[Seen, float]:
+    def _evaluate(self, valid: Taken, values: Mapping[str, float]) -> tuple[Seen, Tensor]:
         """Returns what `_alpha_step` returns, without updating the architecture."""
         with torch.no_grad(), frozen_statistics(self.network):
             outputs = self._forward(valid.inputs, self._draw("architecture", values), "architecture", values)
@@ -250,7 +270,7 @@ class GradientSearcher(GradientSearcherBase):
     def _seen(self, outputs: Any, batch: Any, loss: Tensor | None = None) -> Seen:
         """Returns outputs and loss for the event; the loss is computed if it is not given."""
         outputs = detached(outputs)
-        return Seen(outputs, float(self.task.loss(outputs, batch) if loss is None else loss.detach()))
+        return Seen(outputs, (self.task.loss(outputs, batch) if loss is None else loss).detach())
 
     def _draw(self, half: str, values: Mapping[str, float]) -> dict[str, Drawn]:
         """Returns part -> the weights of its operations, for the update of the "weights" or of the "architecture".
@@ -258,13 +278,20 @@ class GradientSearcher(GradientSearcherBase):
         Repeated calls in one step return the same sample: the noise is a function of (seed, half, part, step).
         """
         drawn = {}
-        for part in self.alphas:
+        for part, alpha in self.alphas.items():
             noise = torch_generator(self.seed, "sample", half, part, self._step)
-            one = self.parts.sampling.draw(self._masked_alphas(part), self._simplexes[part], noise, values, half)
+            known = {}
+            if self._chooses_on_host:
+                known["on_host"] = self._masked_alphas(part, self._on_host.copies()[part])
+            one = self.parts.sampling.draw(
+                self._masked_alphas(part, alpha), self._simplexes[part], noise, values, half, **known
+            )
             if (allowed := self._masks.allowed(part)) is not None:
-                one = one.only(allowed)
+                one = one.only(allowed, self._masks.allowed(part, on_host=True))  # type: ignore[arg-type]
             drawn[part] = one
-        return {part: one.with_edges(self._edge_shares(part)) for part, one in drawn.items()} if self.edges else drawn
+        if not self.edges:
+            return drawn
+        return {part: one.with_edges(self._edge_shares(part, self.edges[part])) for part, one in drawn.items()}
 
     def _forward(self, inputs: Any, drawn: Mapping[str, Drawn], half: str, values: Mapping[str, float]) -> Any:
         """Returns the outputs of the supernet; dropout is the same whenever it is called for this step and half."""
@@ -297,7 +324,7 @@ class GradientSearcher(GradientSearcherBase):
         if self.parts.sampling.pathwise:
             return self.task.loss(outputs, batch)
         # gradient of -(R - b) log p (Williams 1992); the first reward is its own baseline, so nothing moves by it
-        reward = self.task.reward_of(outputs, batch)
+        reward = self._reward = self.task.reward_of(outputs, batch)
         advantage = reward - (reward if self._baseline is None else self._baseline)
         return -advantage * torch.stack([one.log_probability for one in drawn.values()]).sum()  # type: ignore[arg-type]
 
@@ -306,9 +333,10 @@ class GradientSearcher(GradientSearcherBase):
     ) -> dict[str, Drawn]:
         """Returns the weights of the operations, perturbed, for the update of the weights (SDARTS, Eq. 3 and 4)."""
         allowed = {part: self._masks.allowed(part) for part in drawn}
+        used = {part: self._masks.allowed(part, on_host=True) for part in drawn}
 
         def loss(weights: Mapping[str, Tensor]) -> Tensor:
-            shaken = {part: Drawn(w, allowed[part]) for part, w in weights.items()}
+            shaken = {part: Drawn(w, used[part]) for part, w in weights.items()}
             return self.task.loss(self._forward(train.inputs, shaken, "weights", values), train.batch)
 
         noise = torch_generator(self.seed, "perturbation", self._step)
@@ -317,7 +345,7 @@ class GradientSearcher(GradientSearcherBase):
             weights = perturbation.perturbed(
                 {part: one.weights for part, one in drawn.items()}, loss, noise, values, allowed
             )
-        return {part: Drawn(w, allowed[part]) for part, w in weights.items()}
+        return {part: Drawn(w, used[part]) for part, w in weights.items()}
 
     def _with_penalties(self, found: list[Tensor], values: Mapping[str, float]) -> list[Tensor]:
         """Returns the gradients of the architecture plus those of the penalties.
@@ -342,11 +370,13 @@ class GradientSearcher(GradientSearcherBase):
         with torch.no_grad():
             before = {part: alpha.clone() for part, alpha in self.alphas.items()}
             drawn = self._draw("architecture", values) if gates else {}  # the same pair as in the gradient
-            self._optimizers.move_alphas(found, values["alpha_lr"], self._masks.frozen_entries(self.alphas, self.edges))
+            frozen_entries = self._masks.frozen_entries(self.alphas, self.edges)
+            self._optimizers.move_alphas(found, values["alpha_lr"], frozen_entries)
             for part, alpha in self.alphas.items():
                 if gates:
                     alpha.copy_(gates.rescaled(before[part], alpha, drawn[part], self._simplexes[part]))
-                must_be_finite(f"alphas ({part})", alpha)
+            self._on_host.changed()
+            self._check_alphas()
 
     def _architecture_parameters(self) -> list[Tensor]:
         """Returns the tensors that the architecture learns, in the order in which Adam has them."""
@@ -356,7 +386,7 @@ class GradientSearcher(GradientSearcherBase):
         """Returns the outputs of the mixture with the expected weights of the operations."""
         return self.network(inputs, self._mixed({part: Drawn(mean) for part, mean in self._mean().items()}))
 
-    def _discretisation_gap(self, seen: Seen, valid: Taken) -> float:
+    def _discretisation_gap(self, seen: Seen, valid: Taken) -> Tensor:
         """Returns the validation loss of the architecture that would be derived now, minus that of the mixture.
 
         Both at the same weights, for the same inputs (the carry among them), and with the same dropout.
@@ -364,7 +394,7 @@ class GradientSearcher(GradientSearcherBase):
         one_hot = self._one_hot(self._derived())
         with torch.no_grad(), self._layer_noise.seeded_by("architecture", self._step):
             loss = self.task.loss(self.network(valid.inputs, one_hot), valid.batch)
-            return float(loss - self.task.loss(seen.outputs, valid.batch))
+            return loss - self.task.loss(seen.outputs, valid.batch)
 
     def measure(self, name: str = EIGENVALUE) -> float:
         """Returns a measurement that is too expensive for every step. Where the search samples, of the mean mixture.

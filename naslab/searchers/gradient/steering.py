@@ -26,6 +26,7 @@ from naslab.errors import SpecError, listed, real, unknown
 from naslab.searchers.gradient.optimizers import Optimizers
 from naslab.searchers.settings import Act, Mask, Setting, Several
 from naslab.spaces.weight_sharing import candidates, edge_operations
+from naslab.transfer import to_device
 
 FORBIDDEN = "forbidden"
 """Name of the setting that forbids operations on all edges."""
@@ -61,7 +62,8 @@ class Masks:
             self.settings[f"edges/{part}"] = Several(
                 options=tuple(named), description=f"Edges of {part} that are left out, by row."
             )
-        self._allowed: dict[str, Tensor] = {}
+        self._allowed: dict[str, tuple[Tensor, Tensor]] = {}
+        """Part with a forbidden operation -> the allowed ones, [E, O] bool, on the device and on the CPU."""
         self._settle()
 
     @property
@@ -136,9 +138,9 @@ class Masks:
     def _settle(self) -> None:
         values = self.values
         found = {part: self._matrix(part, values) for part in self._has}
-        self._allowed = {
-            part: torch.from_numpy(matrix).to(self._device) for part, matrix in found.items() if not matrix.all()
-        }
+        here = {part: torch.from_numpy(matrix) for part, matrix in found.items() if not matrix.all()}
+        there = to_device(here, self._device)
+        self._allowed = {part: (there[part], here[part]) for part in here}
 
     def operations_of(self, part: str, row: int) -> tuple[str, ...]:
         """Returns the operations that an edge has, forbidden or not."""
@@ -146,9 +148,18 @@ class Masks:
 
     # --- use in the computation ------------------------------------------------------------------
 
-    def allowed(self, part: str) -> Tensor | None:
-        """Returns the allowed operations of a part, [E, O] bool, or None if nothing is forbidden."""
-        return self._allowed.get(part)
+    def allowed(self, part: str, *, on_host: bool = False) -> Tensor | None:
+        """Returns the allowed operations of a part, [E, O] bool, or None if nothing is forbidden.
+
+        Args:
+            part: the part.
+            on_host: True for a tensor on the CPU instead of the device.
+        """
+        return self._allowed[part][on_host] if part in self._allowed else None
+
+    def _beside(self, part: str, tensor: Tensor) -> Tensor | None:
+        """Returns the allowed operations of a part where the tensor is: on the device or on the CPU."""
+        return self.allowed(part, on_host=tensor.device.type == "cpu")
 
     def masked_alphas(self, part: str, alpha: Tensor, *, together: bool) -> Tensor:
         """Returns the alphas [E, O] with minus infinity for forbidden operations.
@@ -161,25 +172,25 @@ class Masks:
             alpha: its alphas, [E, O].
             together: True if the edges into a node share a softmax, in which the other edges are left.
         """
-        if (allowed := self._allowed.get(part)) is None:
+        if (allowed := self._beside(part, alpha)) is None:
             return alpha
         left = allowed if together else allowed | ~allowed.any(dim=1, keepdim=True)
         return alpha.masked_fill(~left, -torch.inf)
 
     def masked_weights(self, part: str, weights: Tensor) -> Tensor:
         """Returns the weights [E, O] with 0 for forbidden operations; the others are not rescaled."""
-        allowed = self._allowed.get(part)
+        allowed = self._beside(part, weights)
         return weights if allowed is None else torch.where(allowed, weights, torch.zeros_like(weights))
 
     def masked_edge_logits(self, part: str, logits: Tensor) -> Tensor:
         """Returns the logits of the edges, [E], with minus infinity for edges without an allowed operation."""
-        allowed = self._allowed.get(part)
+        allowed = self._beside(part, logits)
         return logits if allowed is None else logits.masked_fill(~allowed.any(dim=1), -torch.inf)
 
     def ranked(self, part: str, strengths: np.ndarray) -> np.ndarray:
         """Returns the strengths [E, O] for the derivation, with -1, below all others, for forbidden operations."""
-        allowed = self._allowed.get(part)
-        return strengths if allowed is None else self._ranked(strengths, allowed.cpu().numpy())
+        allowed = self.allowed(part, on_host=True)
+        return strengths if allowed is None else self._ranked(strengths, allowed.numpy())
 
     def _ranked(self, strengths: np.ndarray, allowed: np.ndarray) -> np.ndarray:
         found = np.where(allowed, strengths, np.float32(-1))
@@ -189,8 +200,8 @@ class Masks:
 
     def frozen_entries(self, alphas: Mapping[str, Tensor], edges: Mapping[str, Tensor]) -> list[Tensor | None]:
         """Returns for each tensor that the architecture learns a mask of the entries that must not change, or None."""
-        of_alphas = [None if (a := self._allowed.get(part)) is None else ~a for part in alphas]
-        of_edges = [None if (a := self._allowed.get(part)) is None else ~a.any(dim=1) for part in edges]
+        of_alphas = [None if (a := self.allowed(part)) is None else ~a for part in alphas]
+        of_edges = [None if (a := self.allowed(part)) is None else ~a.any(dim=1) for part in edges]
         return [*of_alphas, *of_edges]
 
     # --- state -----------------------------------------------------------------------------------
@@ -261,7 +272,7 @@ def acts(
         if operation not in (has := masks.operations_of(part, number)):
             raise SpecError(f"nudge: edge {number} of {part!r} has no operation {operation!r}; it has {', '.join(has)}")
         column, step = list(operations).index(operation), _finite("nudge: by", by)
-        if (allowed := masks.allowed(part)) is not None and not bool(allowed[number, column]):
+        if (allowed := masks.allowed(part, on_host=True)) is not None and not bool(allowed[number, column]):
             raise SpecError(
                 f"nudge: {operation!r} is forbidden on edge {number} of {part!r}, so its alpha cannot change; allow it "
                 f"first, by set('mask/{part}', ...) or set('edges/{part}', ...)"
