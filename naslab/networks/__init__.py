@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from naslab.networks.lstm import LSTMLanguageModel
     from naslab.networks.nasbench201 import NASBench201Network, NASBench201Supernet
     from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork
-    from naslab.networks.recurrent_genotype import RECURRENT_ENAS, RECURRENT_V1, RECURRENT_V2, RecurrentGenotype
+    from naslab.networks.recurrent_genotype import (
+        RECURRENT_ENAS,
+        RECURRENT_ENAS_CORRECTED,
+        RECURRENT_V1,
+        RECURRENT_V2,
+        RecurrentGenotype,
+    )
+    from naslab.networks.recurrent_shared import RecurrentSharedTaggers, RecurrentSharedWeights
     from naslab.networks.recurrent_supernet import RecurrentSupernet
     from naslab.networks.recurrent_tagger import RecurrentTagger, RecurrentTaggerSupernet
 
@@ -23,6 +30,7 @@ __all__ = [
     "DARTS_V1",
     "DARTS_V2",
     "RECURRENT_ENAS",
+    "RECURRENT_ENAS_CORRECTED",
     "RECURRENT_V1",
     "RECURRENT_V2",
     "Cost",
@@ -35,6 +43,8 @@ __all__ = [
     "NASBench201Supernet",
     "RecurrentCellNetwork",
     "RecurrentGenotype",
+    "RecurrentSharedTaggers",
+    "RecurrentSharedWeights",
     "RecurrentSupernet",
     "RecurrentTagger",
     "RecurrentTaggerSupernet",

@@ -16,6 +16,7 @@ their log-softmax; the batch is the first dimension.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -37,6 +38,10 @@ INITIAL = 0.04
 
 Inputs = Tensor | tuple[Tensor, Tensor | None]
 """Tokens [B, T], or (tokens, initial state [B, H]); a state of None means zeros."""
+Masks = tuple[Tensor | None, Tensor | None]
+"""Dropout of the inputs x and of the states h that a cell reads, [B, H] each; None for no dropout."""
+Layer = Callable[[Tensor, Tensor, Masks], Tensor]
+"""A recurrent layer: (inputs [T, B, H], initial state [B, H], masks) -> outputs [T, B, H]."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,25 @@ class RecurrentLanguageModel(nn.Module):
             x = x * of_words[tokens.t()]
         return dropped(x, self.mask(self.dropouts.dropout_i, tokens.shape[0], self.hidden))
 
+    def read(self, inputs: Inputs, layer: Layer) -> RecurrentOutputs:
+        """Returns the outputs of the model.
+
+        Args:
+            inputs: tokens [B, T], with or without an initial state.
+            layer: its recurrent layer.
+        """
+        tokens, state = parted(inputs)
+        batch = len(tokens)
+        x = self.embedded(tokens)
+        if state is None:
+            state = x.new_zeros(batch, self.hidden)
+        elif state.shape != (batch, self.hidden):
+            raise SpecError(f"the state must have shape {(batch, self.hidden)}, not {tuple(state.shape)}")
+        rates = self.dropouts.dropout_x, self.dropouts.dropout_h
+        of_x, of_h = (self.mask(rate, batch, self.hidden) for rate in rates)
+        raw = layer(x, state, (of_x, of_h))
+        return self.decoded(raw, raw[-1])
+
     def decoded(self, raw: Tensor, state: Tensor | tuple[Tensor, ...]) -> RecurrentOutputs:
         """Returns the outputs of the model from those of its recurrent layer, [T, B, H], and the final state."""
         raw = raw.transpose(0, 1)
@@ -143,7 +167,7 @@ def layer_outputs(
     wiring: Wiring,
     weights: Tensor,
     norm: nn.BatchNorm1d | None,
-    masks: tuple[Tensor | None, Tensor | None],
+    masks: Masks,
     optimizations: Optimizations,
 ) -> Tensor:
     """Returns the outputs [T, B, H] of one layer of a cell, and moves the running statistics of its batch norm.
@@ -194,19 +218,12 @@ class RecurrentCellModel(RecurrentLanguageModel):
             weights: [E, 4]: weights of the functions on each edge.
             norm: batch norm of all states; None if they are not normalised.
         """
-        tokens, state = parted(inputs)
-        batch = len(tokens)
-        x = self.embedded(tokens)
-        if state is None:
-            state = x.new_zeros(batch, self.hidden)
-        elif state.shape != (batch, self.hidden):
-            raise SpecError(f"the state must have shape {(batch, self.hidden)}, not {tuple(state.shape)}")
-        masks = (
-            self.mask(self.dropouts.dropout_x, batch, self.hidden),
-            self.mask(self.dropouts.dropout_h, batch, self.hidden),
-        )
-        raw = layer_outputs(x, state, self.first, self.nodes, wiring, weights, norm, masks, self.optimizations)
-        return self.decoded(raw, raw[-1])
+
+        def layer(x: Tensor, state: Tensor, masks: Masks) -> Tensor:
+            of_cell = self.first, self.nodes, wiring, weights, norm
+            return layer_outputs(x, state, *of_cell, masks, self.optimizations)
+
+        return self.read(inputs, layer)
 
 
 class RecurrentCellNetwork(RecurrentCellModel):

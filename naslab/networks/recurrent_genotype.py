@@ -8,7 +8,7 @@ State 0 is s_0, which reads the input and the last output; state i is node i. Th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ from naslab.operations.recurrent_wiring import ACTIVATIONS, Wiring
 
 FORM = "Genotype(recurrent=[('relu', 0), ...], concat=range(1, 9))"
 FIELDS = ("recurrent", "concat")
+ARC_FUNCTIONS = ("tanh", "relu", "sigmoid", "identity")
+"""Functions of an arc of ENAS by number, in its corrected code (google-research/enas_lm)."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,6 +79,33 @@ class RecurrentGenotype:
             raise SpecError(f"the genotype lacks {', '.join(missing)}; expected {FORM}")
         return cls(record["recurrent"], record["concat"])
 
+    @classmethod
+    def from_arc(cls, arc: str | Sequence[int], *, functions: Sequence[str] = ARC_FUNCTIONS) -> RecurrentGenotype:
+        """Returns the cell of an arc, as the corrected code of ENAS writes one: for each node the state that it reads
+        and the number of its function, "0 2 1 0 ..."; the output is the mean of all nodes.
+
+        Args:
+            arc: the numbers, in a row or as text.
+            functions: names of the functions by number; the code whose results its authors withdrew has another order,
+                ("tanh", "relu", "identity", "sigmoid").
+
+        Raises:
+            SpecError: it is no arc.
+        """
+        given = arc.split() if isinstance(arc, str) else list(arc)
+        try:
+            numbers = [int(number) for number in given]
+        except (TypeError, ValueError):
+            numbers = []
+        if not numbers or len(numbers) % 2:
+            raise SpecError(
+                f"an arc has two whole numbers a node, the state that it reads and its function, not {arc!r:.100}"
+            )
+        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+        if wrong := [function for _, function in pairs if not 0 <= function < len(functions)]:
+            raise SpecError(f"the functions of an arc have the numbers 0 to {len(functions) - 1}, not {wrong[0]}")
+        return cls(tuple((functions[function], source) for source, function in pairs), tuple(range(1, len(pairs) + 1)))
+
     @property
     def wiring(self) -> Wiring:
         """The same cell in the form that `naslab.operations.recurrent` computes."""
@@ -128,3 +157,5 @@ RECURRENT_ENAS = _cell(
 )
 """The cell of ENAS (Pham et al. 2018) as the authors of DARTS write it; its output is the mean of the nodes that no
 other reads."""
+RECURRENT_ENAS_CORRECTED = RecurrentGenotype.from_arc("0 2 1 0 2 1 2 2 4 0 5 0 3 2 6 2")
+"""The cell that the corrected code of ENAS found on Penn Treebank (google-research/enas_lm)."""

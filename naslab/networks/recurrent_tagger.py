@@ -14,8 +14,9 @@ come with naslab.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.mixture import Mixture
-from naslab.networks.recurrent_cell import Dropouts, dropped, layer_outputs
+from naslab.networks.recurrent_cell import Dropouts, Masks, dropped, layer_outputs
 from naslab.networks.recurrent_genotype import RecurrentGenotype
 from naslab.networks.recurrent_supernet import CellMixture, at_least_two
 from naslab.operations.optimizations import Optimizations
@@ -76,7 +77,7 @@ class Direction(nn.Module):
     """One layer of a cell of N nodes: matrices W_0 [2 H, 2 H] and W_1 ... W_N [N, H, 2 H], and in a supernet the batch
     norm of its states."""
 
-    def __init__(self, nodes: int, hidden: int, *, normalised: bool) -> None:
+    def __init__(self, nodes: int, hidden: int, *, normalised: bool = False) -> None:
         super().__init__()
         # As PyTorch's recurrent layers. The 0.04 of the language model is for hundreds of units: with few, the cell
         # would begin with outputs near 0.
@@ -91,17 +92,16 @@ class RecurrentTaggerModel(nn.Module):
 
     Args:
         needed: sizes that the task requires.
-        nodes: N, the number of nodes of the cell.
         hidden: H, units of the features and of each direction.
         dropouts: dropout rates in training mode.
-        normalised: whether the states of the cell are normalised over the batch, as in a supernet.
+        direction: makes the layer of a direction.
     """
 
     optimizations: Optimizations = Optimizations()
     """Optimizations for speed: `one_pass` and `compiled_kernel` apply. May be set at any time."""
 
     def __init__(
-        self, needed: TaggerSizes, nodes: int, *, hidden: int, dropouts: Dropouts, normalised: bool = False
+        self, needed: TaggerSizes, *, hidden: int, dropouts: Dropouts, direction: Callable[[], nn.Module]
     ) -> None:
         super().__init__()
         self.hidden, self.dropouts = sizes.positive("hidden", hidden), dropouts
@@ -109,8 +109,8 @@ class RecurrentTaggerModel(nn.Module):
         self.letters = nn.Embedding(needed.characters, LETTER, padding_idx=0)
         self.convolution = nn.Conv1d(LETTER, hidden, WIDTH, padding=WIDTH // 2)
         self.features = nn.Linear(2 * hidden, hidden)
-        self.forwards = Direction(nodes, hidden, normalised=normalised)
-        self.backwards = Direction(nodes, hidden, normalised=normalised)
+        self.forwards = direction()
+        self.backwards = direction()
         self.scores = nn.Linear(2 * hidden, needed.tags)
         self.transitions = nn.Parameter(torch.zeros(needed.tags + 2, needed.tags))
 
@@ -125,17 +125,21 @@ class RecurrentTaggerModel(nn.Module):
             return None
         return self.transitions.new_empty(shape).bernoulli_(1 - rate).div_(1 - rate)
 
-    def through(self, inputs: Mapping[str, Tensor], wiring: Wiring, weights: Tensor) -> TagScores:
-        """Returns the scores of the tags of each word, with a given wiring of the cell and weights [E, 4] of its
-        functions."""
+    def read(self, inputs: Mapping[str, Tensor], layer: Callable[[Any, Tensor, Tensor, Masks], Tensor]) -> TagScores:
+        """Returns the scores of the tags of each word.
+
+        Args:
+            inputs: words [B, T] and characters [B, T, L].
+            layer: (direction, x [T, B, H], initial state [B, H], masks) -> outputs [T, B, H].
+        """
         words = inputs[WORDS]
         if words.dim() != 2:
             raise SpecError(f"a tagger reads words [B, T], not {list(words.shape)}")
         x = self._features(inputs).transpose(0, 1)  # [T, B, H]
         lengths = (words != 0).sum(1)
         back = _backwards(lengths, words.shape[1])  # [T, B]
-        one = self._layer(x, self.forwards, wiring, weights)
-        other = self._layer(_picked(x, back), self.backwards, wiring, weights)
+        one = self._in(self.forwards, x, layer)
+        other = self._in(self.backwards, _picked(x, back), layer)
         both = torch.cat([one, _picked(other, back)], dim=2).transpose(0, 1)
         both = dropped(both, self.mask(self.dropouts.dropout, len(words), 1, 2 * self.hidden))
         return TagScores(self.scores(both), self.transitions)
@@ -155,15 +159,20 @@ class RecurrentTaggerModel(nn.Module):
         )
         return torch.tanh(self.features(both)) * (inputs[WORDS] != 0).unsqueeze(2)
 
-    def _layer(self, x: Tensor, direction: Direction, wiring: Wiring, weights: Tensor) -> Tensor:
+    def _in(self, direction: nn.Module, x: Tensor, layer: Callable[[Any, Tensor, Tensor, Masks], Tensor]) -> Tensor:
         batch = x.shape[1]
-        masks = (
-            self.mask(self.dropouts.dropout_x, batch, self.hidden),
-            self.mask(self.dropouts.dropout_h, batch, self.hidden),
+        of_x, of_h = (
+            self.mask(rate, batch, self.hidden) for rate in (self.dropouts.dropout_x, self.dropouts.dropout_h)
         )
-        state = x.new_zeros(batch, self.hidden)
-        of_cell = direction.first, direction.nodes, wiring, weights, direction.norm
-        return layer_outputs(x, state, *of_cell, masks, self.optimizations)
+        return layer(direction, x, x.new_zeros(batch, self.hidden), (of_x, of_h))
+
+    def through(self, inputs: Mapping[str, Tensor], wiring: Wiring, weights: Tensor) -> TagScores:
+        """Returns the scores of the tags of each word, for a wiring of the cell and weights [E, 4] of its functions."""
+
+        def layer(of: Direction, x: Tensor, state: Tensor, masks: Masks) -> Tensor:
+            return layer_outputs(x, state, of.first, of.nodes, wiring, weights, of.norm, masks, self.optimizations)
+
+        return self.read(inputs, layer)
 
 
 def _backwards(lengths: Tensor, steps: int) -> Tensor:
@@ -188,7 +197,8 @@ class RecurrentTagger(RecurrentTaggerModel):
     """
 
     def __init__(self, genotype: RecurrentGenotype, needed: TaggerSizes, *, hidden: int, dropouts: Dropouts) -> None:
-        super().__init__(needed, len(genotype.recurrent), hidden=hidden, dropouts=dropouts)
+        layer = partial(Direction, len(genotype.recurrent), hidden)
+        super().__init__(needed, hidden=hidden, dropouts=dropouts, direction=layer)
         self.wiring = genotype.wiring
 
     def forward(self, inputs: Mapping[str, Tensor]) -> TagScores:
@@ -215,7 +225,8 @@ class RecurrentTaggerSupernet(RecurrentTaggerModel):
     def __init__(
         self, operations: Sequence[str], nodes: int, needed: TaggerSizes, *, hidden: int, dropouts: Dropouts
     ) -> None:
-        super().__init__(needed, nodes, hidden=hidden, dropouts=dropouts, normalised=True)
+        layer = partial(Direction, nodes, hidden, normalised=True)
+        super().__init__(needed, hidden=hidden, dropouts=dropouts, direction=layer)
         self.candidates = CellMixture(operations, nodes)
 
     def forward(self, inputs: Mapping[str, Tensor], weights: Mapping[str, Tensor | Mixture]) -> TagScores:
@@ -225,5 +236,5 @@ class RecurrentTaggerSupernet(RecurrentTaggerModel):
 
     def operation_costs(self, figure: str) -> dict[str, Tensor]:
         """Returns part -> [E, O], the cost of a function on an edge in both directions: see `CellMixture.costs`."""
-        costs = self.candidates.costs(figure, list(self.forwards.nodes))
+        costs = self.candidates.costs(figure, list(self.forwards.get_parameter("nodes")))
         return {part: 2 * matrix for part, matrix in costs.items()}

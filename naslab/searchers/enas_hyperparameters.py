@@ -130,7 +130,7 @@ class EnasHyperparameters:
         below_one = math.nextafter(1, 0)
         for name, low, high, low_too in (
             ("train_portion", 0, below_one, False),
-            ("w_lr", 0, 1, False),
+            ("w_lr", 0, 100, False),
             ("w_lr_min", 0, 1, True),
             ("w_momentum", 0, below_one, True),
             ("w_l2", 0, 1, True),

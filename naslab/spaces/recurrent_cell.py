@@ -40,6 +40,7 @@ from naslab.networks import sizes
 from naslab.networks.genotype_text import MAX_NODES
 from naslab.networks.recurrent_cell import Dropouts, RecurrentCellNetwork, words_of
 from naslab.networks.recurrent_genotype import RecurrentGenotype
+from naslab.networks.recurrent_shared import RecurrentSharedTaggers, RecurrentSharedWeights
 from naslab.networks.recurrent_supernet import PART, RECURRENT_OPERATIONS, RecurrentSupernet, row
 from naslab.networks.recurrent_tagger import RecurrentTagger, RecurrentTaggerSupernet, sizes_of, tags_words
 from naslab.spaces.fixed_space import FixedSpace
@@ -245,6 +246,21 @@ class RecurrentCell(FixedSpace):
         if tags_words(signature):
             return RecurrentTaggerSupernet(self.operations, self.nodes, sizes_of(signature), **sized)
         return RecurrentSupernet(self.operations, self.nodes, words_of(signature), **sized)
+
+    def shared_weights(
+        self, task: Any, *, hidden: int | None = None, **rates: float
+    ) -> RecurrentSharedWeights | RecurrentSharedTaggers:
+        """Returns a network with the weights of all cells, which computes one at a time (ENAS); arguments as for
+        `build`."""
+        signature = signature_of(task)
+        sized: dict[str, Any] = self._sized(hidden, rates)
+        if tags_words(signature):
+            return RecurrentSharedTaggers(self.nodes, self.kept_operations, sizes_of(signature), **sized)
+        return RecurrentSharedWeights(self.nodes, self.kept_operations, words_of(signature), **sized)
+
+    def layers_of(self, architecture: Architecture) -> RecurrentGenotype:
+        """Returns the genotype, the second argument of the shared network."""
+        return self.genotype(architecture)
 
     def _sized(self, hidden: int | None, rates: Mapping[str, Any]) -> dict[str, Any]:
         return {"hidden": self.hidden if hidden is None else hidden, "dropouts": self._rates(rates)}

@@ -91,7 +91,7 @@ class OneShotHyperparameters:
         below_one = math.nextafter(1, 0)
         for name, low, high, low_too in (
             ("train_portion", 0, below_one, False),
-            ("w_lr", 0, 10, False),
+            ("w_lr", 0, 100, False),
             ("w_lr_min", 0, 10, True),
             ("w_momentum", 0, below_one, True),
             ("w_weight_decay", 0, 1, True),
