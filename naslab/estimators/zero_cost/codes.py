@@ -36,7 +36,7 @@ class Codes(TorchDispatchMode):
     def __init__(self, batch: int) -> None:
         super().__init__()
         self.kernel = torch.zeros(batch, batch, dtype=torch.float64)
-        """Numbers of agreeing units, [B, B]."""
+        """Numbers of agreeing units, [B, B], from the first ReLU on where these are counted."""
         self.units = 0
         """Number of units per image, summed over all ReLUs."""
         self._known: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -60,13 +60,18 @@ class Codes(TorchDispatchMode):
         if version != x._version:
             agreement = agreements(x.detach().flatten(1))
             self._known[x] = (x._version, agreement)
+        if not self.units:
+            self.kernel = torch.zeros_like(agreement)
         self.kernel += agreement
         self.units += x[0].numel()
 
 
 def agreements(x: Tensor) -> Tensor:
-    """Returns, for x [B, D], how many units are active for both images or for neither: [B, B] float64, on the CPU."""
-    total = torch.zeros(len(x), len(x), dtype=torch.float64)
+    """Returns, for x [B, D], how many units are active for both images or for neither: [B, B] float64, on the
+    device of x, or on the CPU if that has no float64.
+    """
+    device = "cpu" if x.device.type == "mps" else x.device
+    total = torch.zeros(len(x), len(x), dtype=torch.float64, device=device)
     # Products in float32 are fast, and exact up to EXACT units; their sums go on in float64.
     for part in x.split(EXACT, dim=1):
         signs = (part > 0).to(torch.float32).mul_(2).sub_(1)

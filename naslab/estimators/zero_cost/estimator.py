@@ -24,6 +24,7 @@ from naslab.tasks.checks import check_task
 from naslab.tasks.task import Task
 from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state
+from naslab.transfer import network_to_device
 
 
 class ZeroCost:
@@ -89,7 +90,7 @@ class ZeroCost:
         with seeded(self.seed, "zero_cost", "weights"):
             network = self.space.build(architecture, self.task)
         device = device_here(self._device)
-        network = network.to(device)
+        network = network_to_device(network, device)
         with torch_threads(self.threads), Numerics(device=device).in_force():
             return scores(network, self.task.inputs(self._batch), self._batch, proxies, loss=self.task.loss)
 

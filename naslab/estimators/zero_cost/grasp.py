@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 
 from naslab.estimators.zero_cost.passes import Seen, batch_statistics, outputs, weights
+from naslab.transfer import numbers
 
 
 def grasp(seen: Seen) -> float:
@@ -29,4 +30,4 @@ def grasp(seen: Seen) -> float:
         flow = torch.stack([(g * g.detach()).sum() for g in reached]).sum()
         products = torch.autograd.grad(flow, learnt, allow_unused=True)
     pairs = zip(learnt, products, strict=True)
-    return 0.0 - sum(float((weight.detach() * product).sum()) for weight, product in pairs if product is not None)
+    return 0.0 - sum(numbers((weight.detach() * product).sum() for weight, product in pairs if product is not None))

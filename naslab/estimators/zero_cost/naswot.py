@@ -35,7 +35,7 @@ def naswot(seen: Seen) -> float:
             "NASWOT looks at which ReLUs are on, and this network computes none; use another proxy, 'synflow' or "
             "'grad_norm' for instance"
         )
-    return log_determinant(seen.kernel.numpy())
+    return log_determinant(seen.kernel.cpu().numpy())
 
 
 def log_determinant(kernel: np.ndarray) -> float:

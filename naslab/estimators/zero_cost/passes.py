@@ -66,6 +66,11 @@ class Seen:
     """Gradient of the sum of all outputs with respect to each image, [B, D]; 0 where there is none."""
 
     @property
+    def device(self) -> torch.device:
+        """Device of the inputs, and of the network."""
+        return tensors(self.x)[0].device
+
+    @property
     def rows(self) -> int:
         """Batch size B."""
         return rows(self.x)

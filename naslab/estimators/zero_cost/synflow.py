@@ -26,6 +26,7 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from naslab.errors import SpecError
 from naslab.estimators.zero_cost.passes import Seen, check_real, total, weights
+from naslab.transfer import numbers
 from naslab.trees import tree_map
 
 NORMALISATION = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm)
@@ -34,7 +35,8 @@ NORMALISATION = (_BatchNorm, _InstanceNorm, nn.LayerNorm, nn.GroupNorm)
 def synflow(seen: Seen) -> float:
     """Returns the score, computed on a copy of the network; only the shape of `seen.x` is used."""
     check_real(seen.x, "synflow sends ones in place of the input")
-    network = copy.deepcopy(seen.network).double().eval()
+    device = "cpu" if seen.device.type == "mps" else seen.device  # a Mac's GPU has no float64
+    network = copy.deepcopy(seen.network).to(device, torch.float64).eval()
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
             tensor.abs_()
@@ -43,13 +45,13 @@ def synflow(seen: Seen) -> float:
             module.forward = _unchanged  # type: ignore[method-assign]
     learnt = weights(network)
     with torch.enable_grad():
-        ones = tree_map(lambda x: torch.ones_like(x[:1], dtype=torch.float64), seen.x)
+        ones = tree_map(lambda x: torch.ones_like(x[:1], dtype=torch.float64, device=device), seen.x)
         flow = total(network(ones))
         if not flow.requires_grad:
             return 0.0
         gradients = torch.autograd.grad(flow, learnt, allow_unused=True)
     pairs = zip(learnt, gradients, strict=True)
-    score = sum(float((weight.detach() * g).abs().sum()) for weight, g in pairs if g is not None)
+    score = sum(numbers((weight.detach() * g).abs().sum() for weight, g in pairs if g is not None))
     if not math.isfinite(score):
         raise SpecError("synflow's flow is larger than float64 can hold; use a network of fewer or narrower layers")
     return score
