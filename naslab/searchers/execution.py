@@ -86,6 +86,7 @@ class Execution:
     def round(self, network: nn.Module) -> None:
         """Let the network compute in this precision, as far as that is its own affair and not a GPU's."""
         if (dtype := PRECISIONS[self.precision]) is not None:
+            setattr(network, FULL_PRECISION, False)  # from the start: what appears later makes a compiler begin anew
             # A partial of a bound method, which `copy.deepcopy` binds to the copy; a closure would call the original.
             network.forward = partial(_in, dtype, self.device.type, network.forward)
 

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 
 class Supernet(Protocol):
-    """A network that holds all candidate operations of all edges and computes their weighted sum."""
+    """A network that holds all candidate operations of all edges and computes their weighted sum.
+
+    One that `torch.compile` cannot follow, or a CUDA graph cannot hold, has an attribute `compilable`, False, so that
+    `compile=True` is refused at once and not at the first step.
+    """
 
     def __call__(self, x: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Returns the logits [B, classes] of the mixture.
