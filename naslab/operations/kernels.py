@@ -28,15 +28,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from naslab import files, snapshot
+from naslab import allocator, files, snapshot
+
+allocator.keep_freed_memory()
 
 # No -ffast-math: loading a library that was linked with it turns on flush-to-zero outside the library, too.
 OPTIONS = ("-O3", "-march=native", "-shared", "-fPIC")
 LANES = (16, 8, 4)
 """Widths of a vector, in channels: the largest is used that divides the number of channels."""
+BY_REGISTER = ("separable", "norms", "pools", "project")
+"""Kernels whose blocks of registers are counted out: a vector is one register of this processor, no wider."""
 REALS = {torch.float32: "float", torch.float64: "double"}
 """Number formats that the kernels exist in -> their type in C."""
 LARGEST = 1 << 24
@@ -46,39 +50,52 @@ SMALLEST = 1 << 14
 
 
 class Kernel:
-    """The functions of `<name>.c` for a number of channels. Their arguments are ints, floats, tensors (None for a null
+    """The functions of `<name>.c` for a number of channels. Their arguments are ints, floats, tensors, None (a null
     pointer), and lists of tensors, which become an array of pointers."""
 
     def __init__(self, name: str, channels: int, dtype: torch.dtype) -> None:
         compiled = kernel(name, channels, dtype)
         assert compiled is not None
         self._compiled = compiled
+        self.lanes = _lanes(name, channels, dtype) or LANES[-1]
 
     def __getattr__(self, function: str) -> Callable[..., None]:
         compiled = getattr(self._compiled, function)
-        return lambda *arguments: compiled(*[_argument(value) for value in arguments])
+
+        def call(*arguments: int | float | Tensor | Sequence[Tensor] | None) -> None:
+            if compiled.argtypes is None:  # told once, ctypes converts numbers several times as fast
+                compiled.argtypes = [_type(value) for value in arguments]
+            # The caller holds the tensors until the call returns, so that the pointers stay valid.
+            compiled(*[_argument(value) for value in arguments])
+
+        return call
+
+
+def _type(value: int | float | Tensor | Sequence[Tensor] | None) -> Any:
+    """Returns the type of an argument in C: int64_t, double, or a pointer."""
+    return (
+        ctypes.c_int64 if isinstance(value, int) else ctypes.c_double if isinstance(value, float) else ctypes.c_void_p
+    )
 
 
 def _argument(value: int | float | Tensor | Sequence[Tensor] | None) -> Any:
-    if value is None:
-        return ctypes.c_void_p(None)
-    if isinstance(value, int):
-        return ctypes.c_int64(value)
-    if isinstance(value, float):
-        return ctypes.c_double(value)
-    # The caller holds the tensors until the call returns, so that the pointers stay valid.
-    if isinstance(value, Tensor):
-        return ctypes.c_void_p(value.data_ptr())
-    return (ctypes.c_void_p * len(value))(*[tensor.data_ptr() for tensor in value])
+    kind = type(value)
+    if value is None or kind is int or kind is float or kind is bool:
+        return value
+    if isinstance(value, list | tuple):
+        return (ctypes.c_void_p * len(value))(*[tensor.data_ptr() for tensor in value])
+    return value.data_ptr()  # type: ignore[union-attr]
 
 
 def has_layout(x: Tensor) -> bool:
     """Returns True if the kernels can read x: on the CPU, float32 or float64, channels last.
 
-    Always False under `torch.compile`, which cannot trace a foreign function, and while torch counts multiply-adds.
+    Always False under `torch.compile`, which cannot trace a foreign function, and while torch counts multiply-adds; and
+    for a subclass of tensors, which may have no numbers.
     """
     return (
-        not torch.compiler.is_compiling()
+        type(x) in (Tensor, nn.Parameter)
+        and not torch.compiler.is_compiling()
         and not counting()
         and x.device.type == "cpu"
         and x.dtype in REALS
@@ -93,8 +110,16 @@ def counting() -> bool:
 
 def kernel(name: str, channels: int, dtype: torch.dtype) -> ctypes.CDLL | None:
     """Returns the library of `<name>.c` for a number of channels, compiled if necessary; None if not available."""
-    lanes = next((lanes for lanes in LANES if channels % lanes == 0), None)
+    lanes = _lanes(name, channels, dtype)
     return None if lanes is None or dtype not in REALS else _library(name, lanes, REALS[dtype])
+
+
+@functools.cache
+def _lanes(name: str, channels: int, dtype: torch.dtype) -> int | None:
+    """Returns the channels in a vector of a kernel: as many as possible that divide the channels; None if none do."""
+    bytes_of_register = 64 if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else 32
+    most = bytes_of_register // dtype.itemsize if name in BY_REGISTER else LANES[0]
+    return next((lanes for lanes in LANES if lanes <= most and channels % lanes == 0), None)
 
 
 def available() -> bool:
@@ -147,9 +172,12 @@ def _loaded(compiler: str, name: str, lanes: int, real: str) -> ctypes.CDLL:
     options = [*OPTIONS, f"-DLANES={lanes}", f"-DREAL={real}"]
     # -march=native is for one processor: a home folder shared by several machines needs a library for each.
     about = "\0".join([platform.node(), platform.machine(), compiler, *options]).encode()
-    begin = f"{name}-{_checksum(source.read_bytes() + about)}"
+    text = b"".join(file.read_bytes() for file in [source, *sorted(source.parent.glob("*.h"))])
+    begin = f"{name}-{_checksum(text + about)}"
     folder = _folder()
-    path = _find(folder, begin) or _compile(folder, begin, [compiler, *options, "-x", "c", str(source)])
+    path = _find(folder, begin) or _compile(
+        folder, begin, [compiler, *options, f"-I{source.parent}", "-x", "c", str(source)]
+    )
     return ctypes.CDLL(str(path))
 
 
