@@ -11,7 +11,7 @@ weights that need no gradient, is not computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,21 @@ from torch import Tensor, nn
 from naslab.networks import sizes
 from naslab.networks.checkpointing import checkpointed
 from naslab.networks.darts import CellPlan, Classifier, Preprocess, Stem, plan, reductions
+from naslab.networks.fused_edges import fused, hooked, projectable, projection
 from naslab.networks.heads import Outputs
-from naslab.networks.mixture import Mixture, mixture, pixels_together, total
+from naslab.networks.mixture import MixedEdges, Mixture, mixture, pixels_together, total
 from naslab.networks.partial_channels import leaving
 from naslab.operations.images import DARTS_OPERATIONS
 from naslab.operations.norms import BatchNorm2d
 from naslab.operations.optimizations import Optimizations
+
+Nodes = Sequence[Tensor]
+"""Output of a cell: its nodes [B, C, H, W], where a kernel reads them so; else one tensor, in which they are joined."""
+
+
+def joined(nodes: Nodes) -> Tensor:
+    """Returns the nodes concatenated, [B, nodes C, H, W]."""
+    return nodes[0] if len(nodes) == 1 else torch.cat(list(nodes), dim=1)
 
 
 def row(node: int, source: int) -> int:
@@ -53,20 +62,32 @@ class MixedCell(nn.Module):
             rows = [row(node, source) for node in targets]
             self.leaving.append(leaving(one_in, operations, rows, cell.channels, stride, without_parameters))
 
-    def forward(
-        self, before_last: Tensor, last: Tensor, by_source: list[Mixture], optimizations: Optimizations
-    ) -> Tensor:
-        states = self.preprocess(before_last, last)
+    def forward(self, before_last: Nodes, last: Nodes, by_source: list[Mixture], optimizations: Optimizations) -> Nodes:
+        states = self._preprocessed(before_last, last, optimizations)
         incoming: list[list[Tensor]] = [[] for _ in self.targets[0]]
         for source, targets in enumerate(self.targets):
-            outputs = self.leaving[source](states[source], by_source[source], optimizations)
+            leaving, mixture = self.leaving[source], by_source[source]
+            so_far = [incoming[node] for node in targets]
+            sums = None
+            if optimizations.running_sum and all(so_far) and isinstance(leaving, MixedEdges):
+                sums = fused(leaving, states[source], mixture, optimizations, so_far)
+            outputs = leaving(states[source], mixture, optimizations) if sums is None else [[one] for one in sums]
             for node, terms in zip(targets, outputs, strict=True):
-                incoming[node].extend(terms)
+                incoming[node] = terms if sums is not None else [*incoming[node], *terms]
             # Node i reads states 0 to i + 1, so that its terms are complete once state i + 1 has been processed.
             if source > 0:
                 terms = incoming[source - 1]
                 states.append(total(terms) if terms else self._zeros(states[0]))
-        return torch.cat(states[2:], dim=1)
+        nodes = states[2:]
+        return nodes if self.training and projectable(nodes, optimizations) else [torch.cat(nodes, dim=1)]
+
+    def _preprocessed(self, before_last: Nodes, last: Nodes, optimizations: Optimizations) -> list[Tensor]:
+        """Returns the two inputs of the cell [B, C, H, W]."""
+        if not projectable([*before_last, *last], optimizations) or hooked(self.preprocess):
+            return self.preprocess(joined(before_last), joined(last))
+        pairs = (self.preprocess.before_last, before_last), (self.preprocess.last, last)
+        found = [(module, nodes, projection(module, nodes, optimizations)) for module, nodes in pairs]
+        return [module(joined(nodes)) if output is None else output for module, nodes, output in found]
 
     def _zeros(self, state: Tensor) -> Tensor:
         """Returns the value of a node none of whose operations is computed."""
@@ -123,8 +144,8 @@ class DartsSupernet(nn.Module):
         """Returns logits [B, classes] of images [B, C, H, W] under weights {"normal": [E, O], "reduce": [E, O]}."""
         by_source = {part: mixture(weights, part, *self.shape).by_source(self.rows) for part in ("normal", "reduce")}
         x = self.stem(x)
-        before_last = last = pixels_together(x) if self.optimizations.pixels_together else x
+        before_last = last = [pixels_together(x) if self.optimizations.pixels_together else x]
         for part, cell in zip(self.parts, self.cells, strict=True):
             given = before_last, last, by_source[part], self.optimizations
             before_last, last = last, checkpointed(cell, *given) if self.checkpointing else cell(*given)
-        return self.classifier(last)
+        return self.classifier(joined(last))

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from naslab.errors import SpecError
 from naslab.networks.batch_norm import frozen_statistics
+from naslab.networks.fused_edges import fused
 from naslab.networks.skip_dropout import SkipMasks
 from naslab.operations.indexing import picked
 from naslab.operations.optimizations import Optimizations
@@ -168,7 +169,7 @@ class MixedEdges(nn.Module):
         without_parameters: Callable[[str, int, int], nn.Module],
     ) -> None:
         super().__init__()
-        self.rows, self.edges, self.channels = list(rows), len(rows), channels
+        self.rows, self.edges, self.channels, self.stride = list(rows), len(rows), channels, stride
         self.shared, self.stacked = nn.ModuleDict(), nn.ModuleDict()
         self.columns = {name: column for column, name in enumerate(operations)}
         for name in operations:
@@ -182,6 +183,8 @@ class MixedEdges(nn.Module):
 
         x is [B, C, H, W]. The caller adds the terms of all edges into a node; here they would be added twice.
         """
+        if (sums := fused(self, x, mixture, optimizations)) is not None:
+            return [[one] for one in sums]
         terms: list[list[Tensor]] = [[] for _ in range(self.edges)]
 
         def add(edges: Sequence[int], outputs: Sequence[Tensor]) -> None:
@@ -197,9 +200,12 @@ class MixedEdges(nn.Module):
             for edge in mixture.edges_that_use(self.columns[SKIP]):
                 add(
                     [edge],
-                    [mixture.weights[edge, self.columns[SKIP]].to(x) * drop(self._one_for_all(SKIP, x, optimizations))],
+                    [
+                        mixture.weights[edge, self.columns[SKIP]].to(x)
+                        * drop(self.output_of_shared(SKIP, x, optimizations))
+                    ],
                 )
-        shared = [self._one_for_all(name, x, optimizations, drop) for name in names] if optimizations.shared else []
+        shared = [self.output_of_shared(name, x, optimizations, drop) for name in names] if optimizations.shared else []
         weight = picked(mixture.weights, [self.columns[name] for name in names], dim=1).t()  # [S, D]
         # 2. Operations with parameters: the weight of an operation is the scale of its last normalisation. `contiguous`
         # copies, because PyTorch's batch normalisation has wrong gradients for an expanded scale (stride 0).
@@ -240,7 +246,7 @@ class MixedEdges(nn.Module):
                 for number, edge in enumerate(mixture.edges_that_use(self.columns[name])):
                     # computed once for each edge, but the running statistics move once, as if computed once
                     with frozen_statistics(self.shared[name]) if number else nullcontext():
-                        output = self._one_for_all(name, x, optimizations, drop)
+                        output = self.output_of_shared(name, x, optimizations, drop)
                     add([edge], [mixture.weights[edge, self.columns[name]] * output])
         return terms
 
@@ -261,7 +267,7 @@ class MixedEdges(nn.Module):
                 groups.setdefault(tuple(edges), []).append(name)
         return groups
 
-    def _one_for_all(
+    def output_of_shared(
         self, name: str, x: Tensor, optimizations: Optimizations, drop: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
         """Returns the output [B, C, H', W'] of an operation without parameters, with dropout if it is a skip."""

@@ -20,13 +20,17 @@ INLINE void move(double *to, REAL *from, n many) {
 }
 
 /* BODY(K, S) with constant K and S, whose loops over tensors the compiler unrolls, for the common cases: a normalisation
-   alone, NAS-Bench-201, and the normal and the reduction cell of DARTS */
+   alone, NAS-Bench-201, and the cells of DARTS (with poolings in C, and with the node's sum so far) */
 #define OF_COUNTS(BODY)                                                                                               \
   switch (10 * K + S) {                                                                                               \
     case 10: BODY(1, 0) break;                                                                                        \
     case 22: BODY(2, 2) break;                                                                                        \
     case 43: BODY(4, 3) break;                                                                                        \
     case 52: BODY(5, 2) break;                                                                                        \
+    case 61: BODY(6, 1) break;                                                                                        \
+    case 62: BODY(6, 2) break;                                                                                        \
+    case 70: BODY(7, 0) break;                                                                                        \
+    case 71: BODY(7, 1) break;                                                                                        \
     default: BODY(K, S)                                                                                               \
   }
 

@@ -45,6 +45,17 @@ class Optimizations:
 
     minimal_filtering: bool = True
     """A 3 x 3 convolution takes 16 products where its definition has 36 (`winograd.py`), if there is a compiler."""
+    fused_unit: bool = True
+    """ReLU, depthwise and pointwise convolution and the statistics of the result are computed in C image by image,
+    while the image is in the cache, forward and backward (`fused.py`). Builds upon `shared`, `stacked`,
+    `weighted_norm`, `one_pass` and `compiled_kernel`, and replaces what is done for single convolutions."""
+    fused_pools: bool = True
+    """Maximum and average pooling and their statistics are one pass in C; with `fused_unit`."""
+    running_sum: bool = True
+    """The sum of a node so far is one more term of the pass that weights and adds the next edges; with `fused_unit`."""
+    fused_projection: bool = True
+    """The 1 x 1 convolutions at the inputs of a cell read the nodes of earlier cells without concatenation
+    (`projection.py`)."""
 
     @classmethod
     def none(cls) -> Optimizations:
