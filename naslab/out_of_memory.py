@@ -17,11 +17,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from naslab.device import available, bytes_shown
 from naslab.errors import NaslabError, OutOfMemory
 
 Result = TypeVar("Result")
+Network = TypeVar("Network", bound=nn.Module)
 
 SIGNS = ("out of memory", "can't allocate memory", "not enough memory: you tried", "STATUS_ALLOC_FAILED")
 """Parts of the texts by which libraries, and the allocators of CPU, CUDA and MPS, say so."""
@@ -110,6 +112,22 @@ def available_or_none(device: torch.device | str) -> int | None:
         return None
 
 
+def placed(network: Network, device: torch.device) -> Network:
+    """Returns the network, moved to a device. `OutOfMemory` if that is too full for it, or for a context of CUDA."""
+    size = sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+
+    def advice() -> tuple[str, None]:
+        network.to("cpu")  # what was moved already
+        return (
+            "Other processes may fill the device, as nvidia-smi shows; end them, or take another by device='cuda:1' or "
+            "device='cpu'",
+            None,
+        )
+
+    what = f"moving {bytes_shown(size)} of a {type(network).__name__} there"
+    return within_memory(lambda: network.to(device), device, advice, what=what)
+
+
 def smaller(batch_size: int, fits: float | None) -> int | None:
     """Returns the batch size to suggest instead of one that was too large.
 
@@ -123,4 +141,4 @@ def smaller(batch_size: int, fits: float | None) -> int | None:
     """
     if fits is None or fits >= batch_size:
         fits = batch_size // 2
-    return int(fits) or None
+    return max(0, int(fits)) or None

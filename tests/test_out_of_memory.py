@@ -6,12 +6,15 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import naslab as nl
 from naslab.errors import OutOfMemory
+from naslab.estimators import evaluation
 from naslab.networks.step_memory import StepMemory
 from naslab.out_of_memory import is_out_of_memory, requested, smaller, within_memory
 from naslab.searchers import supernet_searcher
+from naslab.trainers import loop
 
 ON_CUDA = (
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 15.77 GiB of which 1.02 GiB is "
@@ -185,3 +188,72 @@ def test_second_order_is_known_to_need_more(monkeypatch):
     assert first == memory
     assert (copies.step, copies.each_image) == (250 + 6 * 30, 20.0)
     assert (graph.step, graph.each_image) == (625, 50.0)
+
+
+# --- trainings and candidates ------------------------------------------------------------------------
+
+
+class Limited(nn.Module):
+    """A network that runs out of memory above a number of images."""
+
+    def __init__(self, most, evaluated=1000):
+        super().__init__()
+        self.inside = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+        self.most, self.evaluated = most, evaluated
+
+    def forward(self, x):
+        if len(x) > (self.most if self.training else self.evaluated):
+            raise torch.OutOfMemoryError(ON_CUDA)
+        return self.inside(x)
+
+
+def test_a_training_without_memory_names_a_batch_size_that_does_it():
+    network = Limited(20)
+    with pytest.raises(OutOfMemory, match=r"epoch 1 of a training ran out .*batch_size=16 may fit, instead of 32") as e:
+        nl.trainers.fit(network, DATA, epochs=1, batch_size=32)
+    assert not network.training
+    nl.trainers.fit(network, DATA, epochs=1, batch_size=e.value.batch_size)
+    with pytest.raises(OutOfMemory, match="Not even one of the images seems to fit"):
+        nl.trainers.fit(Limited(0), DATA, epochs=1, batch_size=1)
+    with pytest.raises(OutOfMemory, match=r"evaluated on 32 images at once; give evaluation_batch_size=16"):
+        nl.trainers.fit(Limited(20, evaluated=10), DATA, epochs=1, batch_size=16)
+
+
+def test_the_batch_size_of_a_training_is_estimated(monkeypatch):
+    monkeypatch.setattr(loop, "available_or_none", lambda device: 0)
+    with pytest.raises(OutOfMemory, match="Not even one"):
+        nl.trainers.fit(Limited(20), DATA, epochs=1, batch_size=32)
+    network, found = Limited(20), []
+    monkeypatch.setattr(loop.TrainingLoop, "_step_memory", lambda self, size: found.append(size) or (32 * 100, 100.0))
+    monkeypatch.setattr(loop, "available_or_none", lambda device: 1500 / loop.MARGIN)
+    with pytest.raises(OutOfMemory, match=r"batch_size=15 should fit, instead of 32"):
+        nl.trainers.fit(network, DATA, epochs=1, batch_size=32)
+    assert found == [32]
+
+
+def test_a_candidate_without_memory_fails_alone(monkeypatch):
+    """It is told why, and the memory is there for the next one."""
+    held, freed = [], []
+
+    def score(architecture):
+        kept = torch.zeros(10)
+        held.append(weakref.ref(kept))
+        if len(held) == 2:
+            raise torch.OutOfMemoryError(ON_CUDA)
+        return float(len(held))
+
+    monkeypatch.setattr(evaluation, "release", lambda device: freed.append([one() for one in held]))
+    search = nl.Search(nl.searchers.RandomSearch(CELL, seed=0), estimator=score, budget=3)
+    events = list(search)
+    assert [event.status for event in events] == ["done", "failed", "done"]
+    assert "CUDA out of memory. Tried to allocate 2.00 GiB" in events[1].message
+    assert freed == [[None, None]]
+
+
+def test_the_training_of_a_candidate_says_what_would_fit(monkeypatch):
+    training = nl.estimators.Training(CELL, DATA, epochs=1, batch_size=32)
+    monkeypatch.setattr(type(CELL), "build", lambda self, architecture, task: Limited(20))
+    event = next(nl.Search(nl.searchers.RandomSearch(CELL, seed=0), estimator=training, budget=1))
+    assert event.status == "failed"
+    assert event.message.startswith("OutOfMemory: epoch 1 of a training ran out of memory")
+    assert "batch_size=16 may fit" in event.message

@@ -11,10 +11,13 @@ import errno
 import math
 import os
 import shutil
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 from naslab import files, snapshot
 from naslab.architecture import Architecture
@@ -30,6 +33,7 @@ from naslab.estimators.estimator import (
 from naslab.estimators.score import DEFAULT, Score, objectives_of
 from naslab.events import Evaluated, Raced
 from naslab.immutable import FrozenDict
+from naslab.out_of_memory import is_out_of_memory, release
 from naslab.quantities import Objective
 from naslab.torch_state import default_torch_state
 
@@ -100,12 +104,19 @@ def evaluate(estimator: Estimator, architecture: Architecture, lineage: Sequence
         if isinstance(error, OSError) and _storage_failed(error, lineage):
             with snapshot.disk(f"keeping the training of {architecture}"):
                 raise
-        return failed(error_text(error))
-    first = (own or named)[0]
-    values = {first.name: first.sign * number}
-    if own:
-        values |= metrics
-    return Outcome("done", number, metrics, "", values, () if own == named else own)
+        lost = failed(error_text(error))
+        if not is_out_of_memory(error):
+            return lost
+        traceback.clear_frames(error.__traceback__)
+    else:
+        first = (own or named)[0]
+        values = {first.name: first.sign * number}
+        if own:
+            values |= metrics
+        return Outcome("done", number, metrics, "", values, () if own == named else own)
+    # The error is gone, and the next candidate needs the memory that its frames held.
+    release("cuda" if torch.cuda.is_initialized() else "cpu")
+    return lost
 
 
 def outcome_of(event: Evaluated | Raced) -> Outcome:

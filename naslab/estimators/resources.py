@@ -26,11 +26,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from naslab import networks, spaces, tasks
 from naslab.architecture import Architecture
+from naslab.device import device_name, synchronise, usable_device
 from naslab.errors import SpecError, among, unknown, whole
 from naslab.estimators.estimator import Score
 from naslab.lazy import warn_of_old_name
 from naslab.modes import evaluation_mode
 from naslab.networks.operation_costs import PRODUCTS
+from naslab.out_of_memory import placed
 from naslab.quantities import Objective
 from naslab.randomness import seeded
 from naslab.spaces.space import Space
@@ -59,13 +61,13 @@ def latency(network: nn.Module, x: Any, *, repeats: int = 20, threads: int | Non
         repeats: number of timed runs.
         threads: CPU threads of torch; None leaves their number as it is.
     """
-    seconds, cuda = [], [tensor.device for tensor in tensors(x) if tensor.is_cuda]
+    seconds, devices = [], {tensor.device for tensor in tensors(x)}
     with evaluation_mode(network), torch.no_grad(), torch_threads(threads):
         for run in range(WARM_UP + repeats):
             start = time.perf_counter()
             network(x)
-            for device in cuda[:1]:
-                torch.cuda.synchronize(device)  # kernels run asynchronously; the clock must wait for them
+            for device in devices:
+                synchronise(device)  # a GPU computes while Python goes on; the clock must wait for it
             if run >= WARM_UP:
                 seconds.append(time.perf_counter() - start)
     return median(seconds)
@@ -164,6 +166,7 @@ class Resources:
         batch: batch size for latency and memory.
         threads: CPU threads for the latency.
         repeats: timed runs of which the latency is the median.
+        device: where latency and memory are measured: the CPU by default, "cuda" for the GPU.
         figures: `metrics`, by their earlier name.
     """
 
@@ -178,6 +181,7 @@ class Resources:
         batch: int = 1,
         threads: int = 1,
         repeats: int = 20,
+        device: str | torch.device = "cpu",
         figures: Sequence[str] | None = None,
     ) -> None:
         if figures is not None:
@@ -194,7 +198,12 @@ class Resources:
         self.task: Any = check_task(task, "Resources")
         space.check_task(task)
         self._batch, self._threads = whole("batch", batch, 1), number_of_threads(threads)
-        self._repeats = whole("repeats", repeats, 1)
+        self._repeats, self._device = whole("repeats", repeats, 1), device_name(device)
+
+    @property
+    def device(self) -> str:
+        """Name of the device on which latency and memory are measured."""
+        return self._device
 
     @property
     def figures(self) -> tuple[str, ...]:
@@ -218,13 +227,16 @@ class Resources:
         """Returns the value of each metric by name, in the order of `metrics`."""
         with seeded("resources"):
             network = self.space.build(architecture, self.task)
-        x = self.task.inputs(self.task.example(self._batch))
+        device = usable_device(self._device)
+        network = placed(network, device)
+        x = self.task.inputs(self.task.example(self._batch, device=device))
         found: dict[str, float] = {}
         if {"parameters", "flops", "intensity"} & set(self.metrics):
             cost = networks.cost(network, self.task)
             found |= {"parameters": cost.parameters, "flops": cost.multiply_adds}
         if "intensity" in self.metrics:
-            bytes_ = traffic(network, self.task.inputs(self.task.example(1)))  # one example, as for "flops"
+            one = self.task.inputs(self.task.example(1, device=device))
+            bytes_ = traffic(network, one)  # one example, as for "flops"
             found["intensity"] = found["flops"] / bytes_ if bytes_ else 0.0
         if "memory" in self.metrics:
             found["memory"] = memory(network, x)
@@ -241,6 +253,8 @@ class Resources:
             "batch": self._batch,
             "threads": self._threads,
             "repeats": self._repeats,
+            # no key for the CPU: specs, and the fingerprints made of them, are older than the argument
+            **({} if self._device == "cpu" else {"device": self._device}),
         }
 
     def fingerprint(self) -> str:
@@ -248,6 +262,6 @@ class Resources:
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any], task: Any = None) -> Resources:
-        arguments = {name: spec[name] for name in ("batch", "threads", "repeats")}
+        arguments = {name: spec[name] for name in ("batch", "threads", "repeats", "device") if name in spec}
         space, task = spaces.from_spec(spec["space"]), tasks.from_spec(spec["task"], task)
         return cls(space, task, spec["figures"], **arguments)

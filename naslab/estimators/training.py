@@ -104,6 +104,11 @@ class Training:
         self._builder.check_task(self._data)
 
     @property
+    def device(self) -> str | None:
+        """Name of the device; None for the GPU if there is one, else the CPU."""
+        return self._device
+
+    @property
     def objectives(self) -> tuple[Objective, ...]:
         """The objective of the task, measured on the held-out examples."""
         name = self.task.objective

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from tqdm import tqdm
 
+from naslab.device import take_gpu
 from naslab.errors import RunError
 from naslab.notebook_code import Unsendable, packed, unpacked
 
@@ -27,9 +28,11 @@ class Limits(NamedTuple):
     timeout: float | None
     """Time limit in seconds; the parent enforces it."""
     memory: float | None
-    """Bytes of address space in addition to those of an idle worker."""
+    """Bytes of address space in addition to those of an idle worker; of the memory of its GPU, for one that has one."""
     threads: int
     tries: int
+    gpu: tuple[int, str] | None = None
+    """Number and name of the worker's own GPU (see `naslab.device.take_gpu`); None if it computes on the CPU."""
 
 
 def work(pipe: Connection, limits: Limits) -> None:
@@ -37,8 +40,9 @@ def work(pipe: Connection, limits: Limits) -> None:
     _die_with_parent()
     torch.set_num_threads(limits.threads)
     tqdm.set_lock(threading.RLock())  # the default is a system semaphore, which a killed worker leaks
+    take_gpu(*(limits.gpu or (None, "")))
     if limits.memory is not None:
-        _limit_memory(limits.memory)
+        (_limit_memory if limits.gpu is None else _limit_gpu_memory)(limits.memory)
     pipe.send_bytes(packed(("ready", None)))
     function: Any = None
     while True:
@@ -115,3 +119,12 @@ def _limit_memory(more: float) -> None:
         pages = int(file.read().split()[0])
     limit = pages * resource.getpagesize() + int(more)
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+
+
+def _limit_gpu_memory(most: float) -> None:
+    """Limit the memory that torch allocates on this process's GPU, beyond that of the context of CUDA.
+
+    The address space is not limited: CUDA reserves far more of it than it uses.
+    """
+    whole = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, most / whole), 0)

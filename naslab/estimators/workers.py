@@ -18,13 +18,14 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future
 from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
-from naslab.errors import RunError, SpecError, real, whole
+from naslab.device import visible_gpus, why_no_cuda
+from naslab.errors import RunError, SpecError, listed, real, whole
 from naslab.estimators.worker_process import Limits, work
 from naslab.notebook_code import Unsendable, packed, unpacked
 from naslab.threads import number_of_threads
@@ -66,7 +67,11 @@ class Workers(Executor):
     Args:
         workers: number of processes.
         timeout: time limit of a call in seconds; then it fails with `TimedOut`.
-        memory: memory limit of a call in bytes; above it the call gets a `MemoryError`. Linux only.
+        memory: memory limit of a call in bytes; above it the call gets a `MemoryError`. Linux only. For a worker with a
+            GPU it limits what torch allocates there instead, in all calls together.
+        gpus: numbers of the GPUs among which the workers are spread: worker i sees gpus[i % len(gpus)] alone, as
+            "cuda", so that several may share one. All that this process sees if left out; () if they are to compute on
+            the CPU. Each worker that uses its GPU takes about 0.5 GB of it for itself.
         threads: CPU threads of torch in each process.
         tries: number of attempts of a call whose worker dies, before it fails with `Crashed`.
     """
@@ -77,6 +82,7 @@ class Workers(Executor):
         *,
         timeout: float | None = None,
         memory: float | None = None,
+        gpus: Sequence[int] | None = None,
         threads: int = 1,
         tries: int = 3,
     ) -> None:
@@ -87,9 +93,10 @@ class Workers(Executor):
             if value is not None and not 0 < real(f"{name} in {unit}", value) < math.inf:
                 raise SpecError(f"{name} must be above 0 and finite, or None for no limit, not {value!r}")
         self._limits = Limits(limits[0], limits[1], number_of_threads(threads), whole("tries", tries, 1))
+        self._gpus = _named(gpus)
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._open: weakref.WeakKeyDictionary[Future[Any], _Call] = weakref.WeakKeyDictionary()
-        self._lanes = [_Lane(self._calls, self._limits) for _ in range(self.workers)]
+        self._lanes = [self._lane(number) for number in range(self.workers)]
         self._end = weakref.finalize(self, _stop, self._calls, self._lanes)
         self._end.atexit = False  # at exit, workers end because their parent does
 
@@ -104,8 +111,12 @@ class Workers(Executor):
 
     def grow(self, workers: int) -> None:
         """Increase the number of workers to `workers`, if there are fewer."""
-        self._lanes += [_Lane(self._calls, self._limits) for _ in range(self.workers, workers)]
+        self._lanes += [self._lane(number) for number in range(self.workers, workers)]
         self.workers = len(self._lanes)
+
+    def _lane(self, number: int) -> _Lane:
+        gpu = self._gpus[number % len(self._gpus)] if self._gpus else None
+        return _Lane(self._calls, self._limits._replace(gpu=gpu))
 
     def cancel(self, future: Future[Any]) -> None:
         """Cancel a call of this pool, even if it is running: its worker is killed and replaced.
@@ -130,6 +141,18 @@ class Workers(Executor):
         """Process ids of the living workers."""
         children = [lane.child for lane in self._lanes]
         return [child.process.pid for child in children if child is not None and child.process.is_alive()]
+
+
+def _named(gpus: Sequence[int] | None) -> list[tuple[int, str]]:
+    """Returns number and name of each GPU; `SpecError` for one that this process does not see."""
+    visible = visible_gpus()
+    if isinstance(gpus, str) or not (gpus is None or listed(gpus)):
+        raise SpecError(f"gpus are the numbers of GPUs, such as [0, 1], or () for none; not {gpus!r:.100}")
+    numbers = range(len(visible)) if gpus is None else [whole("the number of a GPU", gpu) for gpu in gpus]
+    if missing := [number for number in numbers if number >= len(visible)]:
+        there = f"there are {len(visible)}, counted from 0" if visible else f"there is none ({why_no_cuda()})"
+        raise SpecError(f"gpus={list(numbers)} names GPU {missing[0]}, and {there}")
+    return [(number, visible[number]) for number in numbers]
 
 
 def _stop(calls: queue.SimpleQueue[_Call | None], lanes: list[_Lane]) -> None:

@@ -227,6 +227,21 @@ def _of_all(network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, T
     return {part: Mixture.of_all(w) for part, w in weights.items()} if takes_mixtures(network) else weights
 
 
+def extrapolated(
+    steps: Sequence[Callable[[], object]], device: torch.device | str, batch_size: int
+) -> tuple[int, float]:
+    """Returns the peak of bytes in a step of `batch_size` examples, and the bytes of each example.
+
+    Args:
+        steps: a step of `FEW` examples, and one of twice as many.
+        device: where they compute.
+        batch_size: number of examples.
+    """
+    smaller, larger = (peak(step, device, warm_up=True) for step in steps)
+    each = max(1.0, (larger - smaller) / FEW)
+    return int(smaller + each * (batch_size - FEW)), each
+
+
 @default_torch_state()
 def step_memory(
     network: nn.Module, edges: Mapping[str, int], operations: int, data: Data, *, batch_size: int
@@ -253,16 +268,10 @@ def step_memory(
 
     examples = [_some(data, count, device) for count in (FEW, 2 * FEW)]
 
-    def line(search: bool) -> tuple[int, float]:
-        """Returns the bytes at the batch size, and those of each example."""
-        smaller, larger = (peak(partial(step, few, search), device, warm_up=True) for few in examples)
-        each = max(1.0, (larger - smaller) / FEW)
-        return int(smaller + each * (batch_size - FEW)), each
-
     with KeptBuffers(network):
-        of_weights = line(search=False)
+        of_weights = extrapolated([partial(step, few, False) for few in examples], device, batch_size)
         with frozen(weights):
-            of_alphas = line(search=True)
+            of_alphas = extrapolated([partial(step, few, True) for few in examples], device, batch_size)
     lasting = 2 * sum(weight.nbytes for weight in weights) + sum(buffer.nbytes for buffer in network.buffers())
     return StepMemory(batch_size, lasting, *max(of_weights, of_alphas), _units(data))
 

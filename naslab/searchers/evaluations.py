@@ -15,11 +15,15 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from functools import partial
 from typing import Any
 
+import torch
+
+from naslab.device import gpus_of
 from naslab.errors import NaslabError, RunError, RunPaused, SpecError
 from naslab.estimators.estimator import Learning, WrongSetup
 from naslab.estimators.evaluation import Outcome, error_text, evaluate, failed
 from naslab.estimators.job import Described, Job, NotMade, describe, evaluate_kept, run, stages
 from naslab.estimators.workers import Crashed, NotStarted, TimedOut, Workers
+from naslab.estimators.wrapped import layers
 from naslab.searchers.kept_trainings import KeptTrainings
 from naslab.searchers.sampler import Trial
 
@@ -27,6 +31,15 @@ PATIENCE = 1.0
 """Seconds between two looks at the running evaluations, for changes that `wait` does not report."""
 TRIES = 3
 """Attempts to evaluate a candidate that the executor loses, before it counts as crashed."""
+
+
+def _gpus(estimator: Any) -> tuple[int, ...] | None:
+    """Returns the GPUs for the workers of an estimator: those of its device, if it has one, else all, which is None."""
+    inner = estimator
+    for layer in layers(estimator):
+        inner = layer.inside
+    device = getattr(inner, "device", None)
+    return gpus_of(device) if isinstance(device, str | torch.device) else None
 
 
 class Evaluations:
@@ -77,7 +90,7 @@ class Evaluations:
             RunPaused: the executor is broken, and all outcomes that it had were returned.
         """
         if self.executor is None:
-            self.pool = self.pool or Workers(workers)
+            self.pool = self.pool or Workers(workers, gpus=_gpus(self.estimator))
             self.pool.grow(workers)
         executor: Any = self.executor or self.pool
         for stale in self.under_way.keys() - set(wanted):  # the search has gone back

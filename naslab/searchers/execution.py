@@ -17,7 +17,8 @@ from torch import nn
 
 from naslab.errors import SpecError, among, unknown
 from naslab.numerics import Numerics
-from naslab.precision import FULL_PRECISION, full_name
+from naslab.out_of_memory import placed
+from naslab.precision import FULL_PRECISION, check_precision, full_name
 from naslab.searchers.passes import PASSES, Passes
 from naslab.threads import Probe, number_of_threads, probe
 from naslab.trees import floated
@@ -62,6 +63,7 @@ class Execution:
             raise SpecError(f'compile must be True, False or "cuda_graphs", not {self.compile!r}')
         if not among(self.precision, PRECISIONS):
             raise SpecError(unknown("precision", self.precision, PRECISIONS))
+        check_precision(self.precision, self.device, instead="precision='float32'")
         _ = self.numerics  # which refuses what is no value of `deterministic`
         if self.compile and self.device.type == "cpu":
             raise SpecError(
@@ -73,7 +75,7 @@ class Execution:
 
     def prepare(self, network: nn.Module) -> nn.Module:
         """Returns the supernet on its device, set up as these arguments say; the module itself is changed."""
-        network.to(self.device)
+        placed(network, self.device)
         if self.device.type == "cuda":
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.checkpointing:

@@ -17,6 +17,7 @@ from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import Diverged, SpecError, whole
 from naslab.networks.batch_norm import frozen_statistics
+from naslab.out_of_memory import placed
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
 from naslab.searchers.execution import Execution
@@ -185,7 +186,7 @@ class WeightSharing(Masked, SupernetSearcher):
         self._layer_noise = LayerNoise(network, seed, self.device)
         self._feed = Feed(task, self._train, given.batch_size, seed, "weights", device=self.device)
         """Training mini-batches for the weights."""
-        self.execution.round(network.to(self.device))
+        self.execution.round(placed(network, self.device))
         self.begin(network)
 
     @abstractmethod

@@ -31,6 +31,7 @@ from tqdm.auto import tqdm
 from naslab.architecture import Architecture
 from naslab.errors import SpecError, whole
 from naslab.immutable import FrozenDict
+from naslab.out_of_memory import within_memory
 from naslab.paths import check_writable, path_of
 from naslab.progress import interactive
 from naslab.tasks.checks import check_task
@@ -39,7 +40,7 @@ from naslab.threads import torch_threads
 from naslab.torch_state import default_torch_state, each_in_default_torch_state
 from naslab.trainers.checkpoint import Checkpoint
 from naslab.trainers.loop import TrainingLoop
-from naslab.trainers.processes import join, spread
+from naslab.trainers.processes import check_number, join, spread
 from naslab.trainers.recipe import Recipe
 from naslab.trainers.report import Epoch, Report
 
@@ -84,6 +85,7 @@ def fit(
 
     Raises:
         Diverged: a loss or gradient was not finite.
+        OutOfMemory: the memory is too small; the error names a batch size that fits.
         RunError: the checkpoint is damaged, or belongs to another training.
     """
     if isinstance(network, Architecture):
@@ -110,6 +112,7 @@ def fit(
                 raise SpecError(
                     f"this process is one of {group.size} that train together; leave processes at 1 in such a script"
                 )
+            check_number(device, processes)
             cuda = group.device(device).type == "cuda"
             if cuda and processes > torch.cuda.device_count():
                 raise SpecError(f"processes={processes} need a GPU each, and there are {torch.cuda.device_count()}")
@@ -162,7 +165,8 @@ def train(
             check_writable("the checkpoint", kept.path)
     yield from training.history
     while not training.finished:
-        training.advance()
+        epoch = f"epoch {len(training.history) + 1} of a training"
+        within_memory(training.advance, training.device, training.smaller_batch, what=epoch)
         if kept is not None:
             kept.write()
         yield training.history[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,9 +10,12 @@ from torch import Tensor, nn
 
 from naslab import trees
 from naslab.directions import Direction
-from naslab.errors import Diverged, SpecError
-from naslab.networks.batch_norm import enough_to_normalise
+from naslab.errors import Diverged, NaslabError, SpecError
+from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
+from naslab.networks.step_memory import FEW, extrapolated
 from naslab.numerics import Numerics
+from naslab.out_of_memory import MARGIN, available_or_none, placed, release, smaller
+from naslab.precision import check_precision
 from naslab.randomness import seeded, torch_generator
 from naslab.tasks.checks import check_example, parts_of
 from naslab.tasks.measurement import Measurement
@@ -64,6 +68,7 @@ class TrainingLoop:
             raise SpecError(
                 f"float16 needs CUDA, and this training runs on {device}; use precision='bfloat16' or 'float32'"
             )
+        check_precision(recipe.precision, device, instead="precision='float16', which is scaled, or 'float32'")
         if recipe.sync_batch_norm and group.size > 1:
             if device.type != "cuda":
                 raise SpecError(f"sync_batch_norm works on several GPUs only, and this training runs on {device}")
@@ -76,7 +81,7 @@ class TrainingLoop:
         self.numerics = Numerics(device=device, precision=recipe.precision, deterministic=recipe.deterministic)
         check_example(task)
         self.task, self.recipe, self.seed, self.group, self.device = task, recipe, seed, group, device
-        self.network = network.to(device)
+        self.network = placed(network, device)
         if recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         group.agree(self.network)
@@ -146,6 +151,43 @@ class TrainingLoop:
                 self.best_weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         if self.averages and not averaged:
             self.renew_optimizer()
+
+    def smaller_batch(self) -> tuple[str, int | None]:
+        """Returns what to do after an epoch that ran out of memory, and the batch size that fits, if one is known."""
+        self.optimizer.zero_grad()
+        size = self.recipe.batch_size // self.group.size
+        if not self.network.training:
+            largest = self._evaluation_size(self._timetable.stream)
+            half = max(1, largest // 2)
+            return f"It was evaluated on {largest} {self.task.units} at once; give evaluation_batch_size={half}", None
+        free, fits = available_or_none(self.device), None
+        try:
+            whole, each = self._step_memory(size)
+            if free is not None:
+                fits = (MARGIN * free - whole) / each + size
+        except (RuntimeError, MemoryError, NaslabError):  # not even a few examples fit
+            release(self.device)
+        found = smaller(size, fits)
+        if found is None:
+            return f"Not even one of the {self.task.units} seems to fit; take a smaller network", None
+        found *= self.group.size
+        about = "may" if fits is None or fits >= size else "should"
+        return f"batch_size={found} {about} fit, instead of {self.recipe.batch_size}", found
+
+    def _step_memory(self, size: int) -> tuple[int, float]:
+        """Returns the peak of bytes in a step of `size` examples, and the bytes of each example."""
+        weights = [weight for weight in self.network.parameters() if weight.requires_grad]
+
+        def step(count: int) -> None:
+            batch = self.task.example(count, device=self.device)
+            outputs, auxiliary = self._forward(batch, None)
+            loss = self.task.loss(outputs, batch)
+            if auxiliary is not None:
+                loss = loss + self.recipe.auxiliary_weight * self.task.loss(auxiliary, batch)
+            torch.autograd.grad(loss, weights, allow_unused=True)
+
+        with KeptBuffers(self.network), seeded(self.seed, "fit", "memory", device=self.device):
+            return extrapolated([partial(step, count) for count in (FEW, 2 * FEW)], self.device, size)
 
     def end(self) -> None:
         """Load the weights of the best epoch, which the report describes, and switch to evaluation mode."""
@@ -265,9 +307,12 @@ class TrainingLoop:
             task.check_outputs(found, batch)
         return trees.floated(outputs), None if auxiliary is None else trees.floated(auxiliary)
 
+    def _evaluation_size(self, stream: Stream) -> int:
+        return self.recipe.evaluation_batch_size or self.recipe.batch_size * (1 if stream.carries else 2)
+
     def _evaluate(self, stream: Stream) -> dict[str, float]:
         """Returns every metric of the network with its current weights."""
-        size = self.recipe.evaluation_batch_size or self.recipe.batch_size * (1 if stream.carries else 2)
+        size = self._evaluation_size(stream)
         with self.numerics.in_force():
             found = evaluate(
                 lambda batch, carry: self._forward(batch, carry)[0],

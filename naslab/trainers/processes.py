@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import ProcessException, start_processes
 
 from naslab import errors
-from naslab.device import usable_device
+from naslab.device import named_device, usable_device
 from naslab.errors import NaslabError, RunError, SpecError
 from naslab.notebook_code import packed, unpacked
 
@@ -77,8 +77,18 @@ class Group:
 
     def device(self, wished: str | torch.device | None) -> torch.device:
         """Returns the device of this process: its own GPU if there are any, else the CPU."""
+        check_number(wished, self.size)
         device = usable_device(wished)
         return usable_device(f"cuda:{self.local_rank}") if device.type == "cuda" and self.size > 1 else device
+
+
+def check_number(device: str | torch.device | None, size: int) -> None:
+    """Raises `SpecError` if one GPU is named for several processes, each of which has one of its own."""
+    if size > 1 and device is not None and (named := named_device(device)).type == "cuda" and named.index is not None:
+        raise SpecError(
+            f"device={str(device)!r} names one GPU, and {size} processes take one each, from cuda:0 on; say "
+            "device='cuda', and choose which ones by CUDA_VISIBLE_DEVICES before Python starts"
+        )
 
 
 def join(device: str | torch.device | None) -> Group:

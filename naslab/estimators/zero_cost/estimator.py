@@ -76,6 +76,11 @@ class ZeroCost:
         self._device = None if device is None else device_name(device)
 
     @property
+    def device(self) -> str | None:
+        """Name of the device; None for the GPU if there is one, else the CPU."""
+        return self._device
+
+    @property
     def objectives(self) -> tuple[Objective, ...]:
         """The score of the proxy, maximised: all proxies are signed so that higher is better."""
         return (Objective(self.proxy, "max"),)

@@ -382,14 +382,19 @@ def _from_dirichlet(c: Tensor, allowed: Tensor) -> Tensor:
     # `rsample` is differentiable in the concentrations (implicit reparameterisation), as DrNAS, Eq. 4, needs. It does
     # not look whether they are positive, which would wait for the device.
     if bool(allowed.all()):
-        return torch.distributions.Dirichlet(c, validate_args=False).rsample()
+        return _rsample(c)
     # nothing can be drawn for a concentration of 0, so each row is drawn over its own options
     rows = []
     for row, some in zip(c, allowed, strict=True):
         options = index_on(tuple(some.nonzero()[:, 0].tolist()), c.device)
-        drawn = torch.distributions.Dirichlet(row[options], validate_args=False).rsample()
-        rows.append(torch.zeros_like(row).index_put((options,), drawn))
+        rows.append(torch.zeros_like(row).index_put((options,), _rsample(row[options])))
     return torch.stack(rows)
+
+
+def _rsample(c: Tensor) -> Tensor:
+    """Returns weights drawn for positive concentrations; on the CPU for a Mac's GPU, which has no kernel for it."""
+    there = c.cpu() if c.device.type == "mps" else c
+    return torch.distributions.Dirichlet(there, validate_args=False).rsample().to(c.device)
 
 
 SAMPLINGS: dict[str, type[Sampling]] = {
