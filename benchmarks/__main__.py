@@ -18,7 +18,7 @@ import torch
 
 from benchmarks import data, supernets
 from benchmarks.gpu import speed
-from benchmarks.gpu.bench import NONE_HERE, Bench
+from benchmarks.gpu.bench import Bench, none_here
 from benchmarks.machine import gpu, load, machine
 from naslab.analysis.steps import optimizations_of
 from naslab.threads import processors, torch_threads
@@ -104,8 +104,8 @@ def main() -> None:
 
 def _on_a_gpu(jobs: list[str], rounds: int | None) -> list[dict[str, Any]]:
     """Prints and returns the ratios on a GPU, of which nothing is asked, and the waits of a step, which are counted."""
-    if not torch.cuda.is_available():
-        print(f"\nGPU: {NONE_HERE}")
+    if why := none_here():
+        print(f"\nGPU: {why}")
         return []
     device = torch.device("cuda")
     print("\nGPU: " + "; ".join(f"{name} {value}" for name, value in gpu(device).items()))

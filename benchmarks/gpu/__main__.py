@@ -17,11 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import naslab as nl
 from benchmarks.gpu import sameness, speed, use
-from benchmarks.gpu.bench import NONE_HERE, Bench
+from benchmarks.gpu.bench import Bench, none_here
 from benchmarks.gpu.report import Report
 from benchmarks.machine import gpu, machine
 from naslab.errors import SpecError
@@ -55,8 +53,8 @@ def main() -> None:
     arguments.add_argument("--folder", type=Path, default=RESULTS, help="of the file")
     arguments.add_argument("--there", action="store_true", help="only say whether there is a GPU; exit with 1 if not")
     given = arguments.parse_args()
-    if given.device.startswith("cuda") and not torch.cuda.is_available():
-        print(NONE_HERE)
+    if given.device.startswith("cuda") and (why := none_here()):
+        print(why)
         raise SystemExit(given.there)
     if given.there:
         return

@@ -13,10 +13,14 @@ from typing import Any
 import torch
 
 import naslab as nl
-from naslab.device import synchronise
+from naslab.device import synchronise, why_no_cuda
 from naslab.numerics import Numerics
 
-NONE_HERE = "There is no GPU here that torch can use, so nothing of it is tested and measured."
+
+def none_here() -> str:
+    """Returns a sentence about why nothing is tested and measured; empty where there is a GPU."""
+    why = why_no_cuda()
+    return why and f"There is no GPU here that torch can use ({why}), so nothing of it is tested and measured."
 
 
 @dataclass(frozen=True)

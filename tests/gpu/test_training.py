@@ -51,6 +51,7 @@ def test_it_learns_as_on_the_cpu(quick_device, child, digits, without_tf32):
     assert next(there.parameters()).device.type == quick_device
 
 
+@pytest.mark.filterwarnings("ignore:.*was begun on cuda and goes on on cpu")  # which is said for its last bits
 def test_a_checkpoint_goes_from_the_device_to_the_cpu_and_back(device, child, digits, tmp_path):
     kept = tmp_path / "fit"
     recipe = RECIPE | {"schedule_epochs": 3}
