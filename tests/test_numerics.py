@@ -61,8 +61,7 @@ def as_in_a_new_process():
     backends.cudnn.allow_tf32 = True
     backends.cuda.matmul.fp32_precision = backends.mkldnn.matmul.fp32_precision = "none"
     backends.cudnn.deterministic = backends.cudnn.benchmark = False
-    if torch.are_deterministic_algorithms_enabled():
-        torch.use_deterministic_algorithms(False)
+    torch._C._set_deterministic_algorithms(False)
 
 
 CALLERS = {
@@ -110,8 +109,10 @@ def test_nothing_is_set_for_a_cpu_nor_where_the_process_decides(numerics):
         assert settings() == before
 
 
-@pytest.mark.slow  # torch imports its compiler for it
 def test_strict_asks_for_deterministic_algorithms_and_needs_its_buffers(monkeypatch):
+    # torch's own function does no more than this, once it has imported the compiler, which takes seconds
+    algorithms = torch._C._set_deterministic_algorithms
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", lambda on, **given: algorithms(on, **given))
     monkeypatch.delenv(WORKSPACE, raising=False)
     with pytest.raises(SpecError, match=f"needs {WORKSPACE}=:4096:8 in the environment before CUDA is used"):
         Numerics(device=CUDA, deterministic="strict")
