@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from naslab.architecture import Architecture, Choice
     from naslab.budget import budget
+    from naslab.machine import machine
     from naslab.randomness import seeded
     from naslab.runs import LiveRanking, Race, Search
 
@@ -53,6 +54,7 @@ __all__ = [
     "errors",
     "estimators",
     "events",
+    "machine",
     "networks",
     "operations",
     "runs",
