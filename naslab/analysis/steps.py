@@ -20,6 +20,7 @@ from naslab.errors import SpecError, whole
 from naslab.immutable import Record
 from naslab.networks.batch_norm import frozen_statistics
 from naslab.networks.frozen import frozen
+from naslab.operations.descent import sgd
 from naslab.operations.optimizations import Optimizations
 from naslab.progress import SOON
 from naslab.randomness import seeded, torch_generator
@@ -56,7 +57,7 @@ class Steps:
         self.weights = list(network.parameters())
         device = self.weights[0].device
         self.alphas = {part: alpha.to(device).requires_grad_() for part, alpha in drawn.items()}
-        self.sgd = torch.optim.SGD(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
+        self.sgd = sgd(self.weights, lr=0.025, momentum=0.9, weight_decay=3e-4)
 
     def loss(self) -> Tensor:
         """Returns the loss of the mixture, differentiable with respect to weights and alphas."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from naslab.networks import sizes
 from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import total
+from naslab.operations.norms import BatchNorm2d
 
 MERGES = ("concat", "sum")
 
@@ -44,7 +45,7 @@ class Layer(NamedTuple):
         if self.kind == "conv":
             return nn.Sequential(
                 nn.Conv2d(channels_in, self.channels, self.kernel, self.stride, padding, bias=False),
-                nn.BatchNorm2d(self.channels),
+                BatchNorm2d(self.channels),
                 nn.ReLU(inplace=True),
             )
         if self.kernel[0] % 2 == 0:  # windows that do not overlap; the last one may reach beyond the image
@@ -65,7 +66,7 @@ class Merge(nn.Module):
         self.projections = nn.ModuleList(
             nn.Identity()
             if merge == "concat" or width == self.channels
-            else nn.Sequential(nn.Conv2d(width, self.channels, 1, bias=False), nn.BatchNorm2d(self.channels))
+            else nn.Sequential(nn.Conv2d(width, self.channels, 1, bias=False), BatchNorm2d(self.channels))
             for width in widths
         )
 

@@ -26,6 +26,7 @@ from naslab.networks.genotype import GENOTYPE_OPERATIONS, Genotype
 from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import total
 from naslab.operations.images import FactorizedReduce, ReLUConvBN
+from naslab.operations.norms import BatchNorm2d
 
 STEM_MULTIPLIER = 3
 """Channels of the stem's output in units of the cells' channels, as in the authors' code."""
@@ -84,7 +85,7 @@ class Stem(nn.Sequential):
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__(
             nn.Conv2d(channels_in, STEM_MULTIPLIER * channels, 3, padding=1, bias=False),
-            nn.BatchNorm2d(STEM_MULTIPLIER * channels),
+            BatchNorm2d(STEM_MULTIPLIER * channels),
         )
 
 
@@ -96,10 +97,10 @@ class ImageNetStem(nn.Module):
         half = max(1, channels // 2)
         self.quarter = nn.Sequential(
             nn.Conv2d(channels_in, half, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(half),
+            BatchNorm2d(half),
             nn.ReLU(),
             nn.Conv2d(half, channels, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
+            BatchNorm2d(channels),
         )
         self.eighth = ReLUConvBN(channels, channels, 3, stride=2)
 
@@ -199,10 +200,10 @@ class AuxiliaryHead(nn.Sequential):
             nn.ReLU(),
             nn.AvgPool2d(window, stride, count_include_pad=False),
             nn.Conv2d(channels, 128, 1, bias=False),
-            nn.BatchNorm2d(128),
+            BatchNorm2d(128),
             nn.ReLU(),
             nn.Conv2d(128, 768, 2, bias=False),
-            nn.Identity() if stem == "imagenet" else nn.BatchNorm2d(768),
+            nn.Identity() if stem == "imagenet" else BatchNorm2d(768),
             nn.ReLU(),
             nn.Flatten(),
             head_for(768, classes),

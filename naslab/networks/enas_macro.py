@@ -21,6 +21,7 @@ from naslab.networks import sizes
 from naslab.networks.heads import Outputs, head_for
 from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.operations.images import FactorizedReduce, ReLUConvBN
+from naslab.operations.norms import BatchNorm2d
 
 Layer = tuple[str, tuple[int, ...]]
 """An operation, and the states that skip to the layer."""
@@ -79,7 +80,7 @@ class EnasMacroNetwork(nn.Module):
         image_channels, _, _ = sizes.image(input_shape, len(reduced))
         self.stem = nn.Sequential(
             nn.Conv2d(image_channels, sizes.positive("channels", channels), 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
+            BatchNorm2d(channels),
         )
         self.layers = nn.ModuleList()
         self.reductions = nn.ModuleDict()

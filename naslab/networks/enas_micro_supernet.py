@@ -29,6 +29,8 @@ from naslab.networks.enas_micro import (
     unused_states,
 )
 from naslab.networks.heads import Outputs, fit_to, head_for
+from naslab.networks.mixture import pixels_together
+from naslab.operations.norms import BatchNorm2d
 
 
 class Side(nn.ModuleList):
@@ -53,7 +55,7 @@ class SharedCell(nn.Module):
         drawn = nn.Conv2d((2 + nodes) * channels, channels, 1, bias=False).weight.detach()
         self.pieces = nn.ParameterList(nn.Parameter(piece.clone()) for piece in drawn.split(channels, dim=1))
         """[C, C, 1, 1] each: of the states."""
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = BatchNorm2d(channels)
 
     def chosen(self, child: MicroCell) -> Iterator[tuple[nn.Module, int]]:
         """(operation, the state that it reads), twice a node."""
@@ -100,7 +102,7 @@ class EnasMicroSupernet(nn.Module):
     def forward(self, x: Tensor, child: Sequence[MicroCell]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one child: its cells, first to last."""
         self._check(child)
-        before_last = last = self.stem(x)
+        before_last = last = self.stem(pixels_together(x))
         for shared, nodes in zip(self.cells, child, strict=True):
             before_last, last = shared(before_last, last, nodes)
         return self.classifier(last.relu().mean(dim=(2, 3)))

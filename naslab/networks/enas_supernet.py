@@ -18,8 +18,10 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.enas_macro import EnasMacroNetwork, Layer, reductions
 from naslab.networks.heads import Outputs, fit_to, head_for
+from naslab.networks.mixture import pixels_together
 from naslab.operations.enas import ENAS_OPERATIONS
 from naslab.operations.images import FactorizedReduce
+from naslab.operations.norms import BatchNorm2d
 
 
 class SharedLayer(nn.Module):
@@ -35,7 +37,7 @@ class SharedLayer(nn.Module):
         self.operations = nn.ModuleDict({name: make(channels, channels) for name, make in ENAS_OPERATIONS.items()})
         self.merge = nn.ParameterList()
         """[C, C, 1, 1] each: of the states that may skip, and last of the operation."""
-        self.norm = nn.Identity() if first else nn.BatchNorm2d(channels)
+        self.norm = nn.Identity() if first else BatchNorm2d(channels)
         if not first:
             drawn = nn.Conv2d((1 + skips) * channels, channels, 1, bias=False).weight.detach()
             self.merge.extend(nn.Parameter(piece.clone()) for piece in drawn.split(channels, dim=1))
@@ -69,9 +71,7 @@ class EnasMacroSupernet(nn.Module):
         reduced = reductions(sizes.positive("layers", layers))
         image_channels, _, _ = sizes.image(input_shape, len(reduced))
         self._built = (input_shape, classes, sizes.positive("channels", channels))
-        self.stem = nn.Sequential(
-            nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        )
+        self.stem = nn.Sequential(nn.Conv2d(image_channels, channels, 3, padding=1, bias=False), BatchNorm2d(channels))
         self.layers = nn.ModuleList()
         self.reductions = nn.ModuleDict()
         for number in range(1, layers + 1):
@@ -85,7 +85,7 @@ class EnasMacroSupernet(nn.Module):
     def forward(self, x: Tensor, child: Sequence[Layer]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one child: its layers, first to last."""
         self._check(child)
-        states = [self.stem(x)]
+        states = [self.stem(pixels_together(x))]
         dropped = x.new_empty(0)
         for number, (shared, layer) in enumerate(zip(self.layers, child, strict=True), start=1):
             states.append(shared(states, layer))

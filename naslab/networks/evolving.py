@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from naslab.networks import sizes
 from naslab.networks.heads import Outputs, head_for
+from naslab.operations.norms import BatchNorm2d
 
 
 class Evolved(NamedTuple):
@@ -35,7 +36,7 @@ class Evolved(NamedTuple):
     def module(self, channels_in: int) -> nn.Sequential:
         padding = (self.kernel[0] // 2, self.kernel[1] // 2)
         convolution = nn.Conv2d(channels_in, self.channels, self.kernel, self.stride, padding, bias=not self.nonlinear)
-        return nn.Sequential(convolution, *((nn.BatchNorm2d(self.channels), nn.ReLU()) if self.nonlinear else ()))
+        return nn.Sequential(convolution, *((BatchNorm2d(self.channels), nn.ReLU()) if self.nonlinear else ()))
 
 
 class EvolvedNetwork(nn.Module):

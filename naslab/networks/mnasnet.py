@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from naslab.networks import sizes
 from naslab.networks.heads import Outputs, head_for
+from naslab.operations.norms import BatchNorm2d
 
 KERNELS = (3, 5)
 SKIPS = ("none", "identity", "pool")
@@ -36,7 +37,7 @@ class ConvNorm(nn.Sequential):
     ) -> None:
         super().__init__(
             nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
-            nn.BatchNorm2d(channels),
+            BatchNorm2d(channels),
             *([nn.ReLU(inplace=True)] if activation else []),
         )
 

@@ -23,6 +23,7 @@ from naslab.errors import SpecError
 from naslab.networks import sizes
 from naslab.networks.heads import Outputs, head_for
 from naslab.networks.mixture import total
+from naslab.operations.norms import BatchNorm2d
 
 STAGES = 3
 
@@ -33,7 +34,7 @@ class ConvBNReLU(nn.Sequential):
     def __init__(self, channels_in: int, channels: int, kernel: int) -> None:
         super().__init__(
             nn.Conv2d(channels_in, channels, kernel, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(channels),
+            BatchNorm2d(channels),
             nn.ReLU(inplace=True),
         )
 

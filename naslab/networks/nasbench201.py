@@ -106,7 +106,7 @@ class Skeleton(nn.Module):
         for name, value in (("channels", channels), ("cells", cells)):
             sizes.positive(name, value)
         channels_in, _, _ = sizes.image(input_shape, STAGES - 1)
-        self.stem = nn.Sequential(nn.Conv2d(channels_in, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        self.stem = nn.Sequential(nn.Conv2d(channels_in, channels, 3, padding=1, bias=False), BatchNorm2d(channels))
         self.layers = nn.ModuleList()
         for stage in range(STAGES):
             if stage > 0:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from naslab.networks import sizes
 from naslab.networks.heads import Outputs, head_for
 from naslab.networks.single_path import SinglePathChain
+from naslab.operations.norms import BatchNorm2d
 
 STAGES = ((2, 2), (3, 4), (3, 8))
 """(layers, width in units of C) of each stage."""
@@ -32,7 +33,7 @@ def convolution(
     """Returns a convolution without bias, batch normalisation and, if `activation`, ReLU6."""
     layers = [
         nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(channels),
+        BatchNorm2d(channels),
     ]
     return nn.Sequential(*layers, *([nn.ReLU6(inplace=True)] if activation else []))
 

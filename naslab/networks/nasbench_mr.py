@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from naslab.networks import sizes
 from naslab.networks.heads import Outputs, head_for
+from naslab.operations.norms import BatchNorm2d
 
 STAGES = 4
 """The modules of stage s have s branches."""
@@ -41,7 +42,7 @@ def convolution(channels_in: int, channels: int, kernel: int = 3, stride: int = 
     """Returns a convolution without bias, batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(channels),
+        BatchNorm2d(channels),
         nn.ReLU(inplace=True),
     )
 
@@ -52,7 +53,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = convolution(channels, channels)
-        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+        self.second = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1, bias=False), BatchNorm2d(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.relu(x + self.second(self.first(x)))

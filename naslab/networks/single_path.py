@@ -21,9 +21,10 @@ from naslab.networks.darts import CellPlan, Classifier, DartsNetwork, Preprocess
 from naslab.networks.darts_supernet import row
 from naslab.networks.genotype import Genotype
 from naslab.networks.heads import Outputs
-from naslab.networks.mixture import total
+from naslab.networks.mixture import pixels_together, total
 from naslab.networks.nasbench201 import EDGES, NODES, NASBench201Network, Skeleton
 from naslab.operations.images import DARTS_OPERATIONS, NASBENCH201_OPERATIONS
+from naslab.operations.layout import strided_pointwise
 
 Network = TypeVar("Network", bound=nn.Module)
 Entries = Mapping[str, Sequence[tuple[str, int]]]
@@ -85,7 +86,7 @@ class SinglePathNASBench201(Skeleton):
 
     def forward(self, x: Tensor, path: Sequence[str]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one cell: an operation an edge, in the order of `EDGES`."""
-        x = self.stem(x)
+        x = self.stem(pixels_together(x))
         for layer in self.layers:
             x = layer(x, path) if isinstance(layer, SinglePathCell) else layer(x)
         return self.classifier(x)
@@ -151,7 +152,7 @@ class SinglePathDarts(nn.Module):
 
     def forward(self, x: Tensor, path: Entries) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one normal and one reduction cell."""
-        before_last = last = self.stem(x)
+        before_last = last = self.stem(pixels_together(x))
         for part, cell in zip(self.parts, self.cells, strict=True):
             before_last, last = last, cell(before_last, last, path[part])
         return self.classifier(last)
@@ -196,10 +197,11 @@ class SinglePathChain(nn.Module):
         super().__init__()
         self.stem, self.head, self.classifier, self._build = stem, head, classifier, build
         self.chain = nn.ModuleList(Candidates(dict(candidates)) for candidates in chain)
+        self._together = not strided_pointwise(self)
 
     def forward(self, x: Tensor, path: Sequence[str]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one candidate a layer."""
-        x = self.stem(x)
+        x = self.stem(pixels_together(x) if self._together else x)
         for candidates, chosen in zip(self.chain, path, strict=True):
             x = candidates(x, chosen)
         return self.classifier(self.head(x).mean(dim=(2, 3)))

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from torch import nn
 
+from naslab.operations.norms import BatchNorm2d
+
 
 def _normalised(convolution: nn.Conv2d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU())
+    return nn.Sequential(convolution, BatchNorm2d(convolution.out_channels), nn.ReLU())
 
 
 class Convolution(nn.Sequential):

@@ -9,12 +9,14 @@ from collections.abc import Callable
 
 from torch import nn
 
+from naslab.operations.norms import BatchNorm2d
+
 
 class Convolution(nn.Sequential):
     """Convolutions without bias one after the other, batch normalisation, ReLU."""
 
     def __init__(self, *convolutions: nn.Conv2d) -> None:
-        super().__init__(*convolutions, nn.BatchNorm2d(convolutions[-1].out_channels), nn.ReLU(inplace=True))
+        super().__init__(*convolutions, BatchNorm2d(convolutions[-1].out_channels), nn.ReLU(inplace=True))
 
 
 def depthwise(channels: int, stride: int = 1) -> nn.Conv2d:

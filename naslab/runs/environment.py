@@ -23,13 +23,14 @@ from naslab.errors import SpecError
 from naslab.numerics import FLAGS, Numerics
 from naslab.operations import kernels
 
-ARITHMETIC = 4
+ARITHMETIC = 5
 """Version of naslab's own arithmetic, increased whenever the results of a seeded computation change, if only in their
 last bits. Environments recorded without it have version 1.
 
 2: batch normalisation of the supernets adds up in double precision in channels-last layout.
 3: 3 x 3 convolutions of NAS-Bench-201's supernet by minimal filtering.
 4: separable convolutions, poolings and projections of DARTS' supernet by fused kernels, one image after another.
+5: fused SGD on a CPU; one-path supernets and the networks of `fit` in channels-last layout there.
 """
 
 

@@ -17,6 +17,7 @@ from naslab.architecture import Architecture
 from naslab.device import kept_device, usable_device
 from naslab.errors import Diverged, SpecError, whole
 from naslab.networks.batch_norm import frozen_statistics
+from naslab.operations.descent import sgd
 from naslab.out_of_memory import placed
 from naslab.quantities import Objective, Quantity
 from naslab.randomness import seeded
@@ -69,7 +70,7 @@ class SharedWeights:
         self.weight_decay = weight_decay
         """Weight decay of the next update."""
         self._named = dict(network.named_parameters())
-        self._sgd = torch.optim.SGD(
+        self._sgd = sgd(
             list(self._named.values()),
             lr=rate,
             momentum=momentum,

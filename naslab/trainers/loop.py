@@ -14,6 +14,7 @@ from naslab.errors import Diverged, NaslabError, SpecError
 from naslab.networks.batch_norm import KeptBuffers, enough_to_normalise
 from naslab.networks.step_memory import FEW, extrapolated
 from naslab.numerics import Numerics
+from naslab.operations.layout import channels_last_pays
 from naslab.out_of_memory import MARGIN, available_or_none, placed, release, smaller
 from naslab.precision import check_precision
 from naslab.randomness import seeded, torch_generator
@@ -82,7 +83,10 @@ class TrainingLoop:
         check_example(task)
         self.task, self.recipe, self.seed, self.group, self.device = task, recipe, seed, group, device
         self.network = placed(network, device)
-        if recipe.channels_last:
+        self._channels_last = recipe.channels_last
+        if recipe.channels_last is None:
+            self._channels_last = not recipe.compile and channels_last_pays(network, device)
+        if self._channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         group.agree(self.network)
         if recipe.compile and recipe.drop_path is not None:
@@ -284,7 +288,7 @@ class TrainingLoop:
     def _forward(self, batch: Any, carry: Any) -> tuple[Any, Any]:
         """Returns the outputs and, in training with an auxiliary head, its outputs, else None; in float32."""
         task, inputs = self.task, self.task.inputs(batch, carry)
-        if self.recipe.channels_last:
+        if self._channels_last:
             inputs = trees.tree_map(_channels_last, inputs)
         dtype = HALVES.get(self.recipe.precision)
         automatic = torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)

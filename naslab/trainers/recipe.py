@@ -15,6 +15,7 @@ from torch import nn
 from naslab.errors import SpecError, among, listed, real, unknown, whole
 from naslab.fields import settle
 from naslab.numerics import checked_deterministic
+from naslab.operations.descent import sgd
 from naslab.precision import full_name, short_name
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
@@ -91,8 +92,9 @@ class Recipe:
     """Whether a GPU computes the same bits twice, as far as its libraries allow: True; "strict", which asks torch for
     deterministic algorithms everywhere and warns where it has none; False, which is faster. None: as torch is set in
     this process. A CPU always computes the same bits."""
-    channels_last: bool = False
-    """Whether images and convolution weights use the channels-last memory format, which is faster on most GPUs."""
+    channels_last: bool | None = None
+    """Whether images and convolution weights use the channels-last memory format, which is faster on most GPUs. None:
+    on a CPU, where it is faster and as accurate (`naslab/operations/layout.py`)."""
     compile: bool = False
     """Whether the network goes through `torch.compile`: minutes of compilation, then faster steps on a GPU."""
     sync_batch_norm: bool = False
@@ -249,8 +251,6 @@ class Recipe:
         if averaged:
             return torch.optim.ASGD(parameters, lr=self.learning_rate, t0=0, lambd=0.0, weight_decay=self.weight_decay)
         if self.optimizer == "sgd":
-            return torch.optim.SGD(
-                parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay
-            )
+            return sgd(parameters, lr=self.learning_rate, momentum=self.momentum, weight_decay=self.weight_decay)
         kind = torch.optim.Adam if self.optimizer == "adam" else torch.optim.AdamW
         return kind(parameters, lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay)

@@ -135,7 +135,7 @@ class Operations(TorchDispatchMode):
 @every_space
 def test_a_path_takes_no_more_operations_than_the_network_alone(name):
     """Forward and backward; fewer where nothing is added as zeros."""
-    whole, x = shared(name).train(), images(name)
+    whole, x = shared(name).train(), images(name).contiguous(memory_format=torch.channels_last)  # as in the supernet
     for seed in range(3):
         chosen = path(name, seed)
         alone = whole.alone(chosen)

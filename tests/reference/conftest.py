@@ -2,8 +2,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 import naslab as nl
+from naslab.searchers import shared_weights
+from naslab.searchers.gradient import optimizers
 from naslab.threads import torch_threads
 
 
@@ -12,6 +15,13 @@ def one_thread():
     """As in the steps of a searcher: another number of threads rounds otherwise."""
     with torch_threads(1):
         yield
+
+
+@pytest.fixture(autouse=True)
+def default_descent(monkeypatch):
+    """The SGD of PyTorch's default, as in the plain loops: the fused one rounds otherwise (`operations/descent.py`)."""
+    for module in (optimizers, shared_weights):
+        monkeypatch.setattr(module, "sgd", torch.optim.SGD)
 
 
 @pytest.fixture(scope="session")

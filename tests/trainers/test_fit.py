@@ -9,6 +9,8 @@ import naslab as nl
 from naslab.errors import Diverged, SpecError
 from naslab.networks.darts import DartsNetwork
 from naslab.networks.genotype import Genotype
+from naslab.operations import kernels
+from naslab.operations.norms import BatchNorm2d
 from naslab.randomness import seeded
 from naslab.trainers import Recipe
 from naslab.trainers.fit import train
@@ -196,10 +198,21 @@ def test_bf16_trains_in_bf16_and_keeps_float32_weights(digits, network):
 
 def test_channels_last_computes_the_same(digits, network):
     plain, last = network(), network()
-    first = nl.trainers.fit(plain, digits, epochs=1)
+    first = nl.trainers.fit(plain, digits, epochs=1, channels_last=False)
     second = nl.trainers.fit(last, digits, epochs=1, channels_last=True)
     assert last[0].weight.is_contiguous(memory_format=torch.channels_last)
     assert second.test_loss == pytest.approx(first.test_loss, rel=1e-2)
+
+
+def test_channels_last_is_the_default_where_it_pays(digits):
+    """Not for a network with PyTorch's own normalisation, nor where PyTorch writes out of bounds."""
+    found = {}
+    for name, norm, stride in (("ours", BatchNorm2d, 1), ("theirs", nn.BatchNorm2d, 1), ("strided", BatchNorm2d, 2)):
+        layers = nn.Conv2d(1, 4, 3), norm(4), nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1, stride), nn.Flatten()
+        trained = nn.Sequential(*layers, nn.Linear(64 // stride**2, 10))
+        nl.trainers.fit(trained, digits, epochs=1)
+        found[name] = trained[2].weight.is_contiguous(memory_format=torch.channels_last)
+    assert found == {"ours": kernels.available(), "theirs": False, "strided": False}
 
 
 @pytest.mark.slow

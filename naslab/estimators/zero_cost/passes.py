@@ -25,6 +25,7 @@ from naslab.errors import DataError, SpecError
 from naslab.estimators.zero_cost.codes import Codes
 from naslab.modes import restored_modes
 from naslab.networks.batch_norm import enough_to_normalise, frozen_statistics
+from naslab.operations.layout import strided_pointwise
 from naslab.trees import tensors
 
 Loss = Callable[[Any, Any], Tensor]
@@ -178,11 +179,7 @@ def _laid_out(network: nn.Module, x: Tensor) -> Tensor:
 
     Networks with a strided 1 x 1 convolution are excluded: its backward pass in torch 2.14 then writes out of bounds.
     """
-    risky = any(
-        isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) and layer.stride != (1, 1)
-        for layer in network.modules()
-    )
-    if x.ndim != 4 or x.device.type != "cpu" or risky:
+    if x.ndim != 4 or x.device.type != "cpu" or strided_pointwise(network):
         return x
     return x.contiguous(memory_format=torch.channels_last)
 

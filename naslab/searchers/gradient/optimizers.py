@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from naslab.operations import foreach
+from naslab.operations.descent import sgd
 from naslab.searchers.gradient.bilevel import InnerStep
 from naslab.searchers.gradient.on_host import must_be_finite
 from naslab.searchers.gradient.training import Training
@@ -36,9 +37,7 @@ class Optimizers:
         self.weight_decay, self.alpha_weight_decay = hyper.w_weight_decay, hyper.alpha_weight_decay
         """Weight decays of the next update; settings change them during the search."""
         self.weights = list(network.parameters())
-        self.sgd = torch.optim.SGD(
-            self.weights, lr=hyper.w_lr, momentum=hyper.w_momentum, weight_decay=hyper.w_weight_decay
-        )
+        self.sgd = sgd(self.weights, lr=hyper.w_lr, momentum=hyper.w_momentum, weight_decay=hyper.w_weight_decay)
         self.adam = torch.optim.Adam(
             list(self.alphas.values()),
             lr=hyper.alpha_lr,
