@@ -102,7 +102,7 @@ class EnasMicroSupernet(nn.Module):
     def forward(self, x: Tensor, child: Sequence[MicroCell]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one child: its cells, first to last."""
         self._check(child)
-        before_last = last = self.stem(pixels_together(x))
+        before_last = last = pixels_together(self.stem(x))
         for shared, nodes in zip(self.cells, child, strict=True):
             before_last, last = shared(before_last, last, nodes)
         return self.classifier(last.relu().mean(dim=(2, 3)))

@@ -85,7 +85,7 @@ class EnasMacroSupernet(nn.Module):
     def forward(self, x: Tensor, child: Sequence[Layer]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one child: its layers, first to last."""
         self._check(child)
-        states = [self.stem(pixels_together(x))]
+        states = [pixels_together(self.stem(x))]
         dropped = x.new_empty(0)
         for number, (shared, layer) in enumerate(zip(self.layers, child, strict=True), start=1):
             states.append(shared(states, layer))

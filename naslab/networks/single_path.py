@@ -86,7 +86,7 @@ class SinglePathNASBench201(Skeleton):
 
     def forward(self, x: Tensor, path: Sequence[str]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one cell: an operation an edge, in the order of `EDGES`."""
-        x = self.stem(pixels_together(x))
+        x = pixels_together(self.stem(x))
         for layer in self.layers:
             x = layer(x, path) if isinstance(layer, SinglePathCell) else layer(x)
         return self.classifier(x)
@@ -152,7 +152,7 @@ class SinglePathDarts(nn.Module):
 
     def forward(self, x: Tensor, path: Entries) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one normal and one reduction cell."""
-        before_last = last = self.stem(pixels_together(x))
+        before_last = last = pixels_together(self.stem(x))
         for part, cell in zip(self.parts, self.cells, strict=True):
             before_last, last = last, cell(before_last, last, path[part])
         return self.classifier(last)
@@ -201,7 +201,8 @@ class SinglePathChain(nn.Module):
 
     def forward(self, x: Tensor, path: Sequence[str]) -> Tensor:
         """Logits [B, classes] of images [B, C, H, W] by one candidate a layer."""
-        x = self.stem(pixels_together(x) if self._together else x)
+        x = self.stem(x)
+        x = pixels_together(x) if self._together else x
         for candidates, chosen in zip(self.chain, path, strict=True):
             x = candidates(x, chosen)
         return self.classifier(self.head(x).mean(dim=(2, 3)))
