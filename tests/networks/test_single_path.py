@@ -4,12 +4,11 @@ import re
 
 import pytest
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from naslab.errors import SpecError
+from naslab.networks import single_path
 from naslab.networks.single_path import Candidates
-from naslab.operations.norms import BatchNorm2d
 from naslab.randomness import numpy_generator, seeded
 from naslab.spaces import DartsCell, MobileChain, NASBench201, NASBenchMacro
 
@@ -137,7 +136,7 @@ class Operations(TorchDispatchMode):
 @every_space
 def test_a_path_takes_no_more_operations_than_the_network_alone(name, monkeypatch):
     """Forward and backward; fewer where nothing is added as zeros."""
-    monkeypatch.setattr(BatchNorm2d, "forward", nn.BatchNorm2d.forward)  # one operation in both layouts
+    monkeypatch.setattr(single_path, "pixels_together", lambda x: x)  # in another layout PyTorch computes otherwise
     whole, x = shared(name).train(), images(name)
     for seed in range(3):
         chosen = path(name, seed)
@@ -147,9 +146,7 @@ def test_a_path_takes_no_more_operations_than_the_network_alone(name, monkeypatc
         with Operations() as of_alone:
             alone(x).sum().backward()
         whole.zero_grad()
-        assert of_path.count <= of_alone.count + 2, (
-            "the output of the stem changes its layout, and so does its gradient"
-        )
+        assert of_path.count <= of_alone.count
 
 
 @every_space
