@@ -28,7 +28,10 @@ def waits_of_a_step(searcher, space, task=None, **hyperparameters):
         search.advance()
         gpu.reset()
         search.advance()
-        return gpu.waits, gpu.report()
+        waits, report = gpu.waits, gpu.report()
+        for part, alpha in search.alphas.items():
+            assert torch.equal(search._on_host.copies()[part], alpha.detach().cpu()), "what was read is older"
+        return waits, report
 
 
 @pytest.mark.parametrize(
