@@ -41,8 +41,13 @@ Number = float | Tensor | Pending
 
 def pending(then: Callable[..., float], *values: Number) -> float | Pending:
     """Returns `then(*values)`: at once if all values are known on the host, else as a number that `numbers` reads."""
-    if not any(map(_waits, values)):
-        return then(*(value.item() if isinstance(value, Tensor) else value for value in values))
+    known = []  # in a plain loop, for on the CPU this is done several times a step
+    for value in values:
+        if _waits(value):
+            break
+        known.append(value.item() if isinstance(value, Tensor) else value)
+    else:
+        return then(*known)
     parts = [value if isinstance(value, Pending) else _asking(value) for value in values]
 
     def later(*elements: float) -> float:
@@ -55,11 +60,14 @@ def pending(then: Callable[..., float], *values: Number) -> float | Pending:
 
 
 def _waits(value: Number) -> bool:
-    return isinstance(value, Pending) or (isinstance(value, Tensor) and value.device.type != "cpu")
+    return isinstance(value, Pending) or (isinstance(value, Tensor) and not value.is_cpu)
 
 
 def numbers(values: Iterable[Number]) -> list[float]:
     """Returns all values as numbers of Python, in one copy from each device."""
+    values = list(values)
+    if not any(map(_waits, values)):  # the CPU's case, three times as fast as the way below
+        return [value.item() if isinstance(value, Tensor) else value for value in values]  # type: ignore[misc]
     return fetched(values)[0]
 
 
