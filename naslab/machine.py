@@ -51,7 +51,7 @@ class Machine(Record):
             "versions": self.versions,
             "device": self.device,
             "GPUs": "; ".join(self.gpus) or "none",
-            "processors": f"{self.processors} ({self.vectors}), {self.threads} threads of torch{free}",
+            "processors": f"{self.processors} ({self.vectors}), threads of torch: {self.threads}{free}",
             "compiled kernels": "yes" if self.kernels else "no",
         }
         lines = [f"{name + ':':<18}{value}" for name, value in rows.items()]
