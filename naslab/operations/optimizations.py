@@ -50,7 +50,7 @@ class Optimizations:
     while the image is in the cache, forward and backward (`fused.py`). Builds upon `shared`, `stacked`,
     `weighted_norm`, `one_pass` and `compiled_kernel`, and replaces what is done for single convolutions."""
     fused_pools: bool = True
-    """Maximum and average pooling and their statistics are one pass in C; with `fused_unit`."""
+    """Maximum and average pooling and the statistics of both are one pass in C (`pools.c`); with `fused_unit`."""
     running_sum: bool = True
     """The sum of a node so far is one more term of the pass that weights and adds the next edges; with `fused_unit`."""
     fused_projection: bool = True

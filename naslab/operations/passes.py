@@ -81,6 +81,11 @@ def fits(tensors: Sequence[Tensor], channels: int, stride: int = 1) -> bool:
     )
 
 
+def _sum(parts: Tensor) -> Tensor:
+    """Returns the sum of what the threads have found, added first to last."""
+    return parts[0] if len(parts) == 1 else parts.sum(0)
+
+
 class Pass:
     """The kernels for a state [B, ., H, W] and outputs [B, C, ceil(H / stride), ceil(W / stride)] of D edges."""
 
@@ -214,8 +219,8 @@ class Pass:
         in_parts(self.batch, self.values, lambda part, first, end: run(part, first, end, *about))
         if of_dw is None or of_pw is None:
             return None, None, below, totals
-        by_tap = of_dw.sum(0).view(edges, channels // kernel.lanes, side**2, kernel.lanes)
-        return by_tap.transpose(2, 3).reshape(dw.shape), of_pw.sum(0).view(pw.shape), below, totals
+        by_tap = _sum(of_dw).view(edges, channels // kernel.lanes, side**2, kernel.lanes)
+        return by_tap.transpose(2, 3).reshape(dw.shape), _sum(of_pw).view(pw.shape), below, totals
 
     def project(self, given: Sequence[Tensor], weight: Tensor) -> tuple[Tensor, Tensor]:
         """Returns z [D, B, pixels, C] and its totals: what the weight [D, C, stride M c] makes of M tensors
@@ -249,7 +254,7 @@ class Pass:
         )  # fmt: skip
         run = self.kernel("project", math.gcd(channels, given[0].shape[1])).project_backward
         in_parts(self.batch, self.values, lambda part, first, end: run(part, first, end, *about))
-        return None if of_weight is None else of_weight.sum(0)
+        return None if of_weight is None else _sum(of_weight)
 
     def pools(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns [3, B, pixels, C]: the maximum of 3 x 3 pixels, which of them it is, the average; and the totals

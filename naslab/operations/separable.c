@@ -107,12 +107,12 @@ void backward(n part, n first, n end, n B, n D, n C, n H0, n W0, n K, n s, n d, 
         }
         if (y) outer(dz, C, y + e * B * M * C + from, C, dpw + e * C * C, many);
         multiply(dz, C, pw + e * C * C, C, tile, many);
-        for (n c = 0; c < C; c += L) { /* into frames, at the places where the kernel was */
-          for (n q = 0, row = h, column = 0; q < many; q++, column++) {
-            if (column == k.Q) row++, column = 0;
-            put(dy + c / L * k.frame + ((k.p + row * k.s) * k.f + k.p + column * k.s) * L, at(tile + q * C + c));
+        for (n c = 0; c < C; c += L) /* into frames, at the places where the kernel was */
+          for (n q = 0; q < many; q += k.Q) {
+            const REAL *row = tile + q * C + c;
+            REAL *to = dy + c / L * k.frame + ((k.p + (h + q / k.Q) * k.s) * k.f + k.p) * L;
+            for (n w = 0; w < k.Q; w++) put(to + w * k.s * L, at(row + w * C));
           }
-        }
       }
       for (n c = 0; c < C; c += L) {
         const REAL *own = in + c / L * k.frame, *g = dy + c / L * k.frame, *inside = own + (k.p * k.f + k.p) * L;
@@ -123,14 +123,14 @@ void backward(n part, n first, n end, n B, n D, n C, n H0, n W0, n K, n s, n d, 
           const lanes m = at(mean + e * C + c);
           REAL *to = below + ((e * B + i) * N) * C + c;
           for (n h = 0; h < k.H; h++) {
-            lanes sum[2] = {{0}}, product[2] = {{0}};
+            lanes sum = {0}, product = {0};
             for (n w = 0; w < k.W; w++) {
               const n q = h * k.W + w;
               const lanes t = at(inside + (h * k.f + w) * L), v = at(below_relu + q * L), masked = WHERE_POSITIVE(t, v);
               put(to + q * C, masked);
-              sum[w % 2] += masked, product[w % 2] += masked * (at(image + q * C + c) - m);
+              sum += masked, product += masked * (at(image + q * C + c) - m);
             }
-            add_double(total + e * 2 * C + c, sum[0] + sum[1]), add_double(total + e * 2 * C + C + c, product[0] + product[1]);
+            add_double(total + e * 2 * C + c, sum), add_double(total + e * 2 * C + C + c, product);
           }
         } else
           for (n h = 0; h < k.H; h++) {
