@@ -53,8 +53,8 @@ MUST = {
 }
 """Job -> kind of step -> what the ratio to the published step is to be at least (by batch size where that matters).
 
-Those of DARTS' supernet were set for one thread and vectors of 512 bits (AVX-512). A processor with 256 bits comes
-to about 6.4, 9.5 and 7.7 at the paper's size, and to 5.9 and 9.7 at the laptop's."""
+Those of DARTS' supernet are for one thread. A quiet processor with vectors of 256 bits (AVX2) came to 6.7, 9.5 and 7.9
+at the paper's size, and to 6.2 and 9.9 at the laptop's."""
 WITH_TWO_THREADS = {"nasbench201"}
 """Jobs whose ratios are asked for with two threads; with one they are printed all the same."""
 
