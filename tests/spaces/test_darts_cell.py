@@ -6,6 +6,7 @@ import torch
 
 from naslab.errors import SpecError
 from naslab.networks.cost import cost
+from naslab.networks.darts_supernet import joined
 from naslab.networks.genotype import DARTS_V1, DARTS_V2, Genotype
 from naslab.operations.images import DARTS_SEARCHED
 from naslab.randomness import numpy_generator
@@ -183,7 +184,7 @@ def test_all_edges_and_the_supernet_are_one_network():
     supernet = every.supernet(task)
     weights = {part: torch.from_numpy(matrix) for part, matrix in every.one_hot(architecture).items()}
     seen = []
-    supernet.cells[0].register_forward_hook(lambda module, inputs, output: seen.append(output))
+    supernet.cells[0].register_forward_hook(lambda module, inputs, output: seen.append(joined(output)))
     supernet(torch.randn(2, 1, 8, 8), weights)
     assert seen[0].shape == (2, 4, 8, 8)
     torch.testing.assert_close(seen[0][:, :2], seen[0][:, 2:])  # both nodes add up the two inputs, and no more
