@@ -25,12 +25,34 @@ def sgd(weights: Sequence[Tensor], **settings: Any) -> torch.optim.SGD:
 
 
 def _begin(optimizer: torch.optim.Optimizer, *given: object) -> None:
-    """Give weights that have a gradient for the first time a momentum of zeros, with which the update is the same.
+    """Make gradients and momenta such as the fused update needs them.
 
-    The fused update of PyTorch takes momenta for all weights or for none, and a child of shared weights uses some.
+    It takes momenta for all weights or for none, and a child of shared weights uses some: a weight with a gradient for
+    the first time gets a momentum of zeros, with which the update is the same. And it reads all three as rows of
+    numbers in the order in which they lie in memory, so that a momentum that was loaded in another layout than the
+    weight's (channels-last, say) would be added to other numbers.
     """
     for group in optimizer.param_groups:
-        if group["momentum"]:
-            for weight in group["params"]:
-                if weight.grad is not None and optimizer.state[weight].get("momentum_buffer") is None:
-                    optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        for weight in group["params"]:
+            if (gradient := weight.grad) is None:
+                continue
+            if not _alike(gradient, weight):
+                weight.grad = _laid_out(gradient, weight)
+            if group["momentum"]:
+                state = optimizer.state[weight]
+                momentum = state.get("momentum_buffer")
+                if momentum is None:
+                    state["momentum_buffer"] = torch.zeros_like(weight)
+                elif not _alike(momentum, weight):
+                    state["momentum_buffer"] = _laid_out(momentum, weight)
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """True if the numbers of two tensors of one shape lie in one order; the stride of a single row means nothing."""
+    a, b = one.stride(), other.stride()
+    return a == b or all(x == y for x, y, size in zip(a, b, one.shape, strict=True) if size > 1)
+
+
+def _laid_out(tensor: Tensor, like: Tensor) -> Tensor:
+    """Returns the same numbers in the layout of another tensor of this shape."""
+    return torch.empty_like(like).copy_(tensor)

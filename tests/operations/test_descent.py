@@ -28,6 +28,23 @@ def test_computes_the_same(settings):
     torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=1e-15)
 
 
+@pytest.mark.parametrize("of_gradient", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("of_momentum", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("shape", [(4, 2, 3, 3), (4, 2, 1, 1), (4, 1, 3, 3)])
+def test_layouts_of_gradient_and_momentum_may_differ_from_the_weights(of_gradient, of_momentum, shape):
+    """A checkpoint gives momenta row by row, and PyTorch's fused update would add them to other numbers."""
+    value, gradient, momentum = torch.randn(3, *shape, generator=torch_generator("layouts"), dtype=torch.float64)
+    found = []
+    for make in (sgd, torch.optim.SGD):
+        weight = value.clone(memory_format=torch.channels_last).requires_grad_()
+        weight.grad = gradient.clone(memory_format=of_gradient)
+        optimizer = make([weight], lr=0.1, momentum=0.9, weight_decay=3e-4)
+        optimizer.state[weight]["momentum_buffer"] = momentum.clone(memory_format=of_momentum)
+        optimizer.step()
+        found.append(weight.detach())
+    torch.testing.assert_close(*found, rtol=1e-14, atol=1e-15)
+
+
 def test_bit_for_bit_the_same_again():
     """Wherever the memory of a tensor begins."""
     found = []
