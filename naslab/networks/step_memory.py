@@ -109,13 +109,14 @@ def peak(step: Callable[[], object], device: torch.device | str = "cpu", *, warm
     Args:
         step: runs one step.
         device: where it computes.
-        warm_up: on a CUDA GPU, run a first step that does not count: it also allocates workspaces of libraries, which
-            stay, so that they belong to no step.
+        warm_up: run a first step that does not count: it also allocates what stays, workspaces of a GPU's libraries and
+            indices that are kept, so that it belongs to no step.
     """
     if torch.device(device).type == "cuda":
         torch.cuda.init()  # the counters exist only from then on
-        if warm_up:
-            step()
+    if warm_up:
+        step()
+    if torch.device(device).type == "cuda":
         with AllocatorPeak(device) as counted:
             step()
         return counted.peak
