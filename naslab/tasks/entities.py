@@ -78,7 +78,7 @@ class Entities(Tagging):
         found = {
             split: text_files.text_of(f"the {split} data", one, encoding)
             for split, one in given.items()
-            if one is not None
+            if one is not None or split != "valid"
         }
         paths = {split: path for split, (_, path) in found.items()}
         source = {}

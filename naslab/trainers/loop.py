@@ -83,11 +83,7 @@ class TrainingLoop:
         check_example(task)
         self.task, self.recipe, self.seed, self.group, self.device = task, recipe, seed, group, device
         self.network = placed(network, device)
-        self._channels_last = recipe.channels_last
-        if recipe.channels_last is None:
-            self._channels_last = not recipe.compile and channels_last_pays(network, device)
-        if self._channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._channels_last = False
         group.agree(self.network)
         if recipe.compile and recipe.drop_path is not None:
             # before anything is compiled: drop path begins at 0, and a network may compile nothing for it at 0
@@ -131,6 +127,17 @@ class TrainingLoop:
     def _best(self) -> Epoch:
         return best(self.history, self.task.objective, self._direction)
 
+    def _lay_out(self) -> None:
+        """Put the weights, and from now on the images, into the layout of the recipe.
+
+        Not before a checkpoint has been read, which may say another one: weights of a single channel do not come back.
+        """
+        self._channels_last = bool(self.recipe.channels_last)
+        if self.recipe.channels_last is None:
+            self._channels_last = not self.recipe.compile and channels_last_pays(self.network, self.device)
+        if self._channels_last:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def renew_optimizer(self) -> torch.optim.Optimizer:
         """Replace the optimizer by a fresh one for the next epoch, and return it."""
         self.optimizer = self.recipe.make_optimizer(self.network, averaged=self.averages)
@@ -138,6 +145,7 @@ class TrainingLoop:
 
     def advance(self) -> None:
         """Train one epoch and evaluate."""
+        self._lay_out()
         epoch, averaged = len(self.history), self.averages
         if self.recipe.drop_path is not None:
             self.network.drop_path_probability = self.recipe.drop_path * epoch / self.recipe.planned_epochs  # type: ignore[assignment]
@@ -195,6 +203,7 @@ class TrainingLoop:
 
     def end(self) -> None:
         """Load the weights of the best epoch, which the report describes, and switch to evaluation mode."""
+        self._lay_out()
         if self.best_weights:
             self.network.load_state_dict(self.best_weights)
         self.network.eval()

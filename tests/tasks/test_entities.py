@@ -182,6 +182,8 @@ def test_other_mistakes(wnut):
         wnut.stream("dev")
     with pytest.raises(DataError, match="there is no file"):
         Entities.from_columns("nowhere.txt", "nowhere.txt")
+    with pytest.raises(DataError, match="expected the path of the train data, got None"):
+        Entities.from_columns(None, "nowhere.txt")  # type: ignore[arg-type]
 
 
 def test_files_are_found_again(tmp_path):

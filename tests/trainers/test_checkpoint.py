@@ -13,6 +13,8 @@ import naslab as nl
 from naslab import snapshot
 from naslab.errors import RunError, RunPaused, SnapshotDamaged
 from naslab.networks.genotype import Genotype
+from naslab.operations import kernels
+from naslab.operations.norms import BatchNorm2d
 from naslab.randomness import seeded
 from naslab.trainers import train
 
@@ -97,6 +99,32 @@ def killed(path, delay):
     time.sleep(delay)
     child.send_signal(signal.SIGKILL)
     assert child.wait() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_training_goes_on_in_the_memory_layout_in_which_it_was_begun(digits, tmp_path, begun):
+    """Earlier versions recorded False where nothing was said, and today None, which is channels-last for this one."""
+
+    def network(seed=0):
+        with seeded(seed):
+            layers = nn.Conv2d(1, 4, 3), BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.Flatten(), nn.Linear(4 * 4 * 4, 10)
+            return nn.Sequential(*layers)
+
+    def last(network):
+        return network[2].weight.is_contiguous(memory_format=torch.channels_last)
+
+    default = nl.trainers.Recipe(**{**RECIPE, "epochs": 3})
+    whole, resumed, path = network(), network(9), tmp_path / "fit"
+    report = nl.trainers.fit(whole, digits, recipe=default.but(channels_last=begun))
+    stop_after(1, network(), digits, path, default.but(channels_last=begun))
+    stop_after(2, network(9), digits, path, default)
+    assert nl.trainers.fit(resumed, digits, recipe=default, checkpoint=path).history == report.history
+    assert equal(resumed, whole) and last(resumed) == last(whole) == begun
+    with pytest.raises(RunError, match=f"channels_last was {begun}, now {not begun}"):
+        nl.trainers.fit(network(), digits, recipe=default.but(channels_last=not begun), checkpoint=path)
+    decided = network()
+    nl.trainers.fit(decided, digits, recipe=default)
+    assert last(decided) == kernels.available(), "what naslab takes by itself, so that a training begun otherwise has to be put back"
 
 
 @pytest.mark.slow
