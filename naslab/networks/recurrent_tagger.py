@@ -164,7 +164,9 @@ class RecurrentTaggerModel(nn.Module):
         of_x, of_h = (
             self.mask(rate, batch, self.hidden) for rate in (self.dropouts.dropout_x, self.dropouts.dropout_h)
         )
-        return layer(direction, x, x.new_zeros(batch, self.hidden), (of_x, of_h))
+        # In the precision of the weights, which the features of a search in bfloat16 have not.
+        state = self.transitions.new_zeros(batch, self.hidden)
+        return layer(direction, x, state, (of_x, of_h))
 
     def through(self, inputs: Mapping[str, Tensor], wiring: Wiring, weights: Tensor) -> TagScores:
         """Returns the scores of the tags of each word, for a wiring of the cell and weights [E, 4] of its functions."""

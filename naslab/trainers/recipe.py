@@ -94,7 +94,7 @@ class Recipe:
     this process. A CPU always computes the same bits."""
     channels_last: bool | None = None
     """Whether images and convolution weights use the channels-last memory format, which is faster on most GPUs. None:
-    on a CPU, where it is faster and as accurate (`naslab/operations/layout.py`); a checkpoint goes on as it was begun."""
+    on a CPU, where it is faster and as accurate (`naslab/operations/layout.py`); from a checkpoint, as it was begun."""
     compile: bool = False
     """Whether the network goes through `torch.compile`: minutes of compilation, then faster steps on a GPU."""
     sync_batch_norm: bool = False

@@ -114,6 +114,16 @@ def test_a_search_on_named_entities(task, space, searcher):
     assert space.check(search.best)
 
 
+@pytest.mark.parametrize("searcher", ["Darts", "GDAS", "SPOS"])
+def test_a_search_in_bfloat16(task, space, searcher):
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        made = getattr(nl.searchers, searcher)(space, task, epochs=1, batch_size=8, seed=0, precision=precision)
+        losses.append(next(nl.Search(made)).metrics["train/loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+    assert losses[1] != losses[0]
+
+
 @pytest.mark.slow
 def test_a_tagger_finds_entities_that_it_was_trained_on(task, space):
     torch.manual_seed(0)

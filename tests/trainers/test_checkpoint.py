@@ -119,12 +119,13 @@ def test_a_training_goes_on_in_the_memory_layout_in_which_it_was_begun(digits, t
     stop_after(1, network(), digits, path, default.but(channels_last=begun))
     stop_after(2, network(9), digits, path, default)
     assert nl.trainers.fit(resumed, digits, recipe=default, checkpoint=path).history == report.history
-    assert equal(resumed, whole) and last(resumed) == last(whole) == begun
+    assert equal(resumed, whole)
+    assert last(resumed) == last(whole) == begun
     with pytest.raises(RunError, match=f"channels_last was {begun}, now {not begun}"):
         nl.trainers.fit(network(), digits, recipe=default.but(channels_last=not begun), checkpoint=path)
     decided = network()
     nl.trainers.fit(decided, digits, recipe=default)
-    assert last(decided) == kernels.available(), "what naslab takes by itself, so that a training begun otherwise has to be put back"
+    assert last(decided) == kernels.available(), "what a training without a checkpoint takes"
 
 
 @pytest.mark.slow
