@@ -40,7 +40,8 @@ def usable_device(wished: str | torch.device | None = None) -> torch.device:
         try:
             torch.zeros(1, device=device).item()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise SpecError(f"device={str(wished)!r} cannot be computed on here: {error}") from None
+            reason = f"{str(error).partition('. ')[0]:.200}"  # torch goes on with every backend that there is
+            raise SpecError(f"device={str(wished)!r} cannot be computed on here ({reason}); use device='cpu'") from None
     return device
 
 

@@ -49,7 +49,7 @@ class Differs(RunError):
         before, now = _as_texts(logged), _as_texts(again)
         fields = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         self.what = f"step {logged.step} was done again and came out differently ({', '.join(fields)})"
-        way = f"Search.open({str(run)!r}, strict=False)" if run else f"rewind({start})"
+        way = f"Search.open({str(run)!r}, strict=False)" if run else f"fork(step={start}) begins, and rewind({start})"
         super().__init__(
             f"{self.what}. Results are equal bit for bit only with the same torch, processor, number of "
             f"threads and version of naslab's arithmetic. "
@@ -199,7 +199,7 @@ def restore_to(
         ring: the copies in memory; it keeps copies of some of the states that are passed.
         events: all events up to the step, and perhaps later ones.
         begin: rebuilds the searcher as it was before its first step.
-        run: the run folder, for messages.
+        run: the folder of a run that is opened, for messages; None: another step of a run is wanted.
         pace: records the duration of each step.
         follow: reports progress, and cancels.
         inexact: why a repeated step may differ in its last bits; "" if it may not.

@@ -147,7 +147,7 @@ class Restoring(Driving):
             ring=self._ring,
             events=self.events,
             begin=self._rebuild,
-            run=self.run,
+            run=self.run if step == self.step else None,
             pace=self._pace,
             follow=follow or Follow(),
             inexact=self._elsewhere or why_not_exact(searcher),

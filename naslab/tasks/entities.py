@@ -74,12 +74,8 @@ class Entities(Tagging):
             name: name of the task; None: that of the training file.
             options: `lower`, `least`, `letters`.
         """
-        given = {"train": train, "valid": valid, "test": test}
-        found = {
-            split: text_files.text_of(f"the {split} data", one, encoding)
-            for split, one in given.items()
-            if one is not None or split != "valid"
-        }
+        given = {"train": train, **({} if valid is None else {"valid": valid}), "test": test}
+        found = {split: text_files.text_of(f"the {split} data", one, encoding) for split, one in given.items()}
         paths = {split: path for split, (_, path) in found.items()}
         source = {}
         if all(path is not None for path in paths.values()):

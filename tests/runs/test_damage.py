@@ -226,6 +226,21 @@ def test_the_arithmetic_of_an_earlier_naslab_is_a_changed_environment(run, monke
         nl.Search.open(run)
 
 
+def test_the_way_to_a_step_that_comes_out_differently_is_from_the_stored_one_before_it(run, monkeypatch):
+    kind = nl.searchers.SEARCHERS["small"]
+    whole = kind._logits
+    monkeypatch.setattr(kind, "_logits", lambda self, x: whole(self, x) * (1 + 2**-20))
+    with nl.Search.open(run) as search:
+        end = search.step
+        for go in (search.rewind, lambda step: search.fork(step=step)):
+            with pytest.raises(RunError, match=r"fork\(step=6\) begins, and rewind\(6\) goes on from the snapshot of"):
+                go(7)
+            assert search.step == end
+        assert search.fork(step=6).step == 6
+        search.rewind(6)
+        assert next(search).step == 7
+
+
 def test_steps_that_come_out_differently_are_not_passed_over(run, monkeypatch, state_of):
     newest(run).unlink()
     kind = nl.searchers.SEARCHERS["small"]
