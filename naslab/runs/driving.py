@@ -11,9 +11,10 @@ Order of locks, outermost first, which is the same everywhere, so that no two th
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -209,3 +210,28 @@ def stepper_of(searcher: Any, estimator: Any, budget: int | None, workers: int, 
             "its own task, and its hyperparameters say for how long"
         )
     return searcher
+
+
+def differing(was: Any, now: Any) -> str:
+    """Returns what two specs say differently, by name, for an error text; "" if they are equal.
+
+    Args:
+        was: the spec that was read from a run folder.
+        now: the spec of what was handed over, which has tuples where a folder has lists.
+    """
+    given = _flat(json.loads(json.dumps(now, default=str)))
+    pairs = {name: (value, given.get(name)) for name, value in _flat(was).items()}
+    told = [
+        f"{name} was {before!r:.60}, now {after!r:.60}" for name, (before, after) in pairs.items() if before != after
+    ]
+    return f" ({'; '.join(told[:3])})" if told else ""
+
+
+def _flat(spec: Any, above: str = "") -> dict[str, Any]:
+    """Returns the values of nested mappings, "outer.inner" -> value."""
+    if not isinstance(spec, Mapping):
+        return {above: spec} if above else {}
+    found: dict[str, Any] = {}
+    for name, value in spec.items():
+        found |= _flat(value, f"{above}.{name}" if above else str(name))
+    return found

@@ -32,7 +32,7 @@ from naslab.runs.branches import Record, Row
 from naslab.runs.conditions import as_condition
 from naslab.runs.creation import create, entered, undone
 from naslab.runs.described import Described
-from naslab.runs.driving import stepper_of
+from naslab.runs.driving import differing, stepper_of
 from naslab.runs.ending import Ending
 from naslab.runs.event_log import events_of
 from naslab.runs.folder import Folder
@@ -168,7 +168,8 @@ class Search(Described, Before, Steering, Iterator[Event]):
                 what, name = ("estimator", "estimator") if "estimator" in folder.spec else ("data", "task")
                 raise RunError(
                     f"the {what} is not the {what} of the run at {path}: its fingerprint is "
-                    f"{searcher.fingerprint()[:12]}, expected {folder.task[:12]}. Pass the same {what} as {name}=..."
+                    f"{searcher.fingerprint()[:12]}, expected {folder.task[:12]}"
+                    f"{differing(folder.spec.get(what), searcher.spec().get(what))}. Pass the same {what} as {name}=..."
                 )
             search = object.__new__(cls)  # __init__ would make a new run
             described = folder.spec.get("ranking")

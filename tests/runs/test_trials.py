@@ -193,6 +193,15 @@ def test_a_function_is_to_be_given_again(sampler, tmp_path):
     assert len(score.asked) == 5
 
 
+def test_another_training_is_told_apart(tmp_path):
+    space, digits = nl.spaces.DartsCell(nodes=2, channels=2, cells=3), nl.tasks.Digits()
+    begun, other = (nl.estimators.Training(space, digits, epochs=1, channels_last=last) for last in (False, None))
+    nl.Search(nl.searchers.RandomSearch(space, seed=0), tmp_path / "run", estimator=begun, budget=1).close()
+    with pytest.raises(RunError, match=r"expected \w+ \(recipe.channels_last was False, now None\)\. Pass the same"):
+        nl.Search.open(tmp_path / "run", estimator=other)
+    nl.Search.open(tmp_path / "run").close()
+
+
 def test_another_table_is_noticed(sampler, benchmark, tmp_path):
     nl.Search(sampler(), tmp_path / "run", estimator=benchmark, budget=9).close()
     with pytest.raises(RunError, match="estimator is not the estimator"):
