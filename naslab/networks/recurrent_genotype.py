@@ -8,6 +8,7 @@ State 0 is s_0, which reads the input and the last output; state i is node i. Th
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,7 @@ class RecurrentGenotype:
         """
         given = arc.split() if isinstance(arc, str) else list(arc)
         try:
-            numbers = [int(number) for number in given]
+            numbers = [int(number) if isinstance(number, str) else operator.index(number) for number in given]
         except (TypeError, ValueError):
             numbers = []
         if not numbers or len(numbers) % 2:

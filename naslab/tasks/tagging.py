@@ -328,6 +328,8 @@ class Tagging(Task):
 
     def __str__(self) -> str:
         counts = " + ".join(f"{len(self.sentences[split]):,}" for split in self.sentences)
-        return f"<{self.name}: {counts} sentences, {len(self.words):,} words, {len(self.tags) // 2} types of entities>"
+        types = len(self.tags) // 2
+        kinds = f"{types} type{'s' if types > 1 else ''} of entities"
+        return f"<{self.name}: {counts} sentences, {len(self.words):,} words, {kinds}>"
 
     __repr__ = __str__

@@ -37,6 +37,7 @@ def test_the_published_arcs():
         ("0 2 1", "two whole numbers"),
         ("", "two whole"),
         ("0 x", "two whole"),
+        ([0, 1.5], "two whole"),
         ("0 4", "0 to 3"),
         ("1 0", "state"),
     ):
