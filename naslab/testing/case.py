@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import torch
+from torch import Tensor
 
 from naslab.errors import NaslabError, SpecError
 from naslab.events import Event
@@ -97,10 +98,13 @@ def why_not(check: Callable[[], Any]) -> str:
 
 def comparable(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state with the bytes of its tensors, so that two can be compared bit for bit."""
-    return {
-        name: value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if _has_bytes(value) else value
-        for name, value in state.items()
-    }
+    return {name: _bytes_of(value) if _has_bytes(value) else value for name, value in state.items()}
+
+
+def _bytes_of(value: Tensor) -> bytes:
+    """Returns the numbers of a tensor row by row, whatever its layout in memory."""
+    dense = value.detach().cpu().clone(memory_format=torch.contiguous_format)
+    return dense.view(torch.uint8).numpy().tobytes()
 
 
 def _has_bytes(value: Any) -> bool:
