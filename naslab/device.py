@@ -150,7 +150,7 @@ def device_here(name: str | None) -> torch.device:
     """Returns the device of that name, or with a warning what `kept_device` puts in its place; the default for None."""
     device = usable_device(None if name is None else kept_device(name))
     if name is not None and moved(name, device):
-        warnings.warn(f"device={name!r} is not to be had here, and {device} computes in its place", stacklevel=3)
+        warnings.warn(f"device={name!r} is not available here; {device} is used instead", stacklevel=3)
     return device
 
 

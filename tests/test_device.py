@@ -58,7 +58,7 @@ def test_an_estimator_of_another_machine_computes_here_and_keeps_its_fingerprint
         (nl.estimators.Training, {"epochs": 1, "size": 4, "batch_size": 8}),
     ):
         there, here = (kind(space, task, device=device, **options) for device in ("cuda:3", "cpu"))
-        words = "device='cuda:3' is not to be had here, and cpu computes in its place"
+        words = "device='cuda:3' is not available here; cpu is used instead"
         with pytest.warns(UserWarning, match=words):
             found = there(space.at(7))
         expected = here(space.at(7))

@@ -30,7 +30,7 @@ class Candidates:
     """What the edges that leave one state compute, in the order of the rows of its weights."""
 
     epsilon: float
-    """Of all normalisations."""
+    """Added to each variance before the root, in all normalisations."""
     edges: int
     stride: int
     convolutions: Sequence[Sequence[Half]]
@@ -44,7 +44,7 @@ class Candidates:
     shared: int
     """Number of further tensors, which all edges read."""
     running: Sequence[Statistics | None]
-    """Of each normalisation, those of both halves of a convolution first to last; None where they do not move."""
+    """Running statistics of each normalisation, half by half of each convolution; None where they do not move."""
 
     @property
     def normed(self) -> int:

@@ -96,7 +96,7 @@ class Pass:
         self.channels, self.edges, self.stride, self.epsilon = channels, edges, stride, epsilon
         self.dtype, self.threads = x.dtype, torch.get_num_threads()
         self.values = edges * self.pixels * channels
-        """Of an image in all edges, which decides how many threads are worth while."""
+        """Size of one image over all edges, which decides how many threads pay."""
         self._kernels: dict[tuple[str, int], Kernel] = {}
 
     def kernel(self, name: str, channels: int | None = None) -> Kernel:

@@ -19,7 +19,7 @@ temperatures do not belong to a pass, so that they may change at every step: the
 stay outside.
 
 A graph writes its outputs and gradients always to the same memory. Outputs are therefore copied here. A gradient has to
-be used before the next pass, or to be copied by whoever keeps it (`Problem.reuses_memory`).
+be used before the next pass, or copied if it is to be kept (`Problem.reuses_memory`).
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ class Entities(Tagging):
                     raise DataError(
                         f"sentence {number} of {texts[split][1]} is not in {scheme}: its word {at + 1}, "
                         f"{one.words[at]!r:.60}, has the tag {one.tags[at]!r} behind "
-                        f"{one.tags[at - 1] if at else 'the beginning'!r}; mend the tag, or give the right scheme="
+                        f"{one.tags[at - 1] if at else 'the beginning'!r}; correct the tag, or give the right scheme="
                     )
         bio_of = {
             split: tuple(Sentence(s.words, tuple(tags.as_bio(s.tags))) for s in some) for split, some in found.items()

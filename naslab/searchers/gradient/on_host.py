@@ -27,7 +27,7 @@ class OnHost:
         self._learnt = learnt
         self._copies: dict[str, Tensor] = {}
         self._versions: tuple[tuple[int, int], ...] = ()
-        """Of each tensor that was copied, its identity and how often it had been changed in place."""
+        """Identity and version (number of changes in place) of each tensor that was copied."""
         self._checks: list[tuple[str, Tensor]] = []
 
     def begin(self) -> None:
